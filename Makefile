@@ -1,0 +1,56 @@
+# Front door. Every target builds .venv when it is missing or older than the files it is made from.
+#
+#   make reproduce             the paper: every notebook, every figure and table, under figures/paper
+#   make quick                 the same notebooks with small settings, under figures/quick
+#   make test                  static checks, unit tests, and the quick profile end to end
+#   make check DATASET=my.csv  the data stage alone: can this history be trusted?
+#   make lab                   JupyterLab on the same notebooks
+#   make bench                 speed of every model beside bare matrix multiplications
+#   make clean                 removes .venv, runs and what the workflow remembers; figures/paper stays
+
+PYTHON  ?= python3
+PROFILE ?= paper
+DATASET ?= sp500_logret
+SOURCE  ?= snapshot
+CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+RUNS    ?= runs
+# Seeds as 0,1,2; empty means those of the profile.
+SEEDS   ?=
+# Where pip finds another build of torch, for instance https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN  := .venv/bin
+FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
+        --directory "$(RUNS)" --cores $(CORES) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
+
+.PHONY: reproduce quick test check lab bench clean
+
+reproduce: .venv/installed
+	$(call FLOW,$(PROFILE)) publish
+
+quick: .venv/installed
+	$(call FLOW,quick) publish
+
+check: .venv/installed
+	$(call FLOW,$(PROFILE)) check
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lab: .venv/installed
+	$(BIN)/jupyter lab notebooks
+
+bench: .venv/installed
+	$(BIN)/python workflow/bench.py
+
+clean:
+	rm -rf .venv runs .snakemake build *.egg-info
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[lab,test]'
+	touch $@

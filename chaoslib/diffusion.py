@@ -1,0 +1,244 @@
+"""Diffusion over standardised latents: cosine schedule, v-prediction, DDPM and DDIM, classifier-free guidance."""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+log = logging.getLogger(__name__)
+
+TIME_FEATURES = 64
+
+
+@dataclass(frozen=True)
+class DenoiserShape:
+    """What is needed to rebuild the network around saved weights.
+
+    latent_dim : D; hidden : width; blocks : residual blocks; cond_dim : 0, or 1 for standardised log-VIX
+    timesteps : K, diffusion levels
+    """
+
+    latent_dim: int = 16
+    hidden: int = 256
+    blocks: int = 3
+    cond_dim: int = 0
+    timesteps: int = 1000
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class Denoiser(nn.Module):
+    """Residual network that predicts v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) z (Salimans & Ho 2022).
+
+    With cond_dim > 0 an absent condition is a learned token, not zeros: zeros would mean "average VIX".
+    """
+
+    def __init__(self, shape: DenoiserShape):
+        super().__init__()
+        self.shape = shape
+        self.inlet = nn.Linear(shape.latent_dim, shape.hidden)
+        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, shape.hidden))
+        if shape.cond_dim:
+            self.cond = nn.Sequential(
+                nn.Linear(shape.cond_dim, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, shape.hidden)
+            )
+            self.null_token = nn.Parameter(0.02 * torch.randn(shape.hidden))
+        self.blocks = nn.ModuleList(ResidualBlock(shape.hidden) for _ in range(shape.blocks))
+        self.outlet = nn.Linear(shape.hidden, shape.latent_dim)
+        nn.init.zeros_(self.outlet.weight)
+        nn.init.zeros_(self.outlet.bias)
+
+    def forward(
+        self, z: torch.Tensor, level: torch.Tensor, cond: torch.Tensor | None = None, present: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """z (B, D) noised latents, level (B,) or (1,) in 1..K, cond (B, cond_dim); present (B,) False drops it."""
+        context = self.time(time_features(level / self.shape.timesteps))
+        if self.shape.cond_dim:
+            null = self.null_token.expand(len(z), -1)
+            if cond is None:
+                context = context + null
+            elif present is None:
+                context = context + self.cond(cond)
+            else:
+                context = context + torch.where(present[:, None], self.cond(cond), null)
+        hidden = self.inlet(z)
+        for block in self.blocks:
+            hidden = block(hidden, context)
+        return self.outlet(hidden)
+
+
+class ResidualBlock(nn.Module):
+    """h + W2 silu(W1 norm(h) + context)."""
+
+    def __init__(self, hidden: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden)
+        self.first = nn.Linear(hidden, hidden)
+        self.second = nn.Linear(hidden, hidden)
+
+    def forward(self, hidden: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        inner = nn.functional.silu(self.first(self.norm(hidden)) + context)
+        return hidden + self.second(inner)
+
+
+def time_features(t: torch.Tensor) -> torch.Tensor:
+    """(B,) diffusion times in [0, 1] -> (B, TIME_FEATURES) sines and cosines of geometric frequencies."""
+    frequencies = torch.exp(torch.linspace(0.0, math.log(1000.0), TIME_FEATURES // 2, device=t.device))
+    angles = t[:, None].float() * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def cosine_alpha_bar(timesteps: int) -> torch.Tensor:
+    """(K + 1,) alpha_bar at levels 0..K: 1 at level 0 and 0 at level K, so that sampling starts from the law it trained on.
+
+    alpha_bar = cos^2(pi k / 2K) (Nichol & Dhariwal 2021 without offset); zero terminal signal: Lin et al. 2024.
+    """
+    k = torch.arange(timesteps + 1, dtype=torch.float64)
+    alpha_bar = torch.cos(0.5 * math.pi * k / timesteps) ** 2
+    alpha_bar[-1] = 0.0
+    return alpha_bar.float()
+
+
+def add_noise(z: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noised latents and the v target at alpha_bar (B, 1): sqrt(a) z + sqrt(1-a) noise, sqrt(a) noise - sqrt(1-a) z."""
+    signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    return signal * z + spread * noise, signal * noise - spread * z
+
+
+def diffusion_loss(
+    model: nn.Module,
+    z: torch.Tensor,
+    alpha_bar: torch.Tensor,
+    *,
+    generator: torch.Generator,
+    cond: torch.Tensor | None = None,
+    cond_dropout: float = 0.0,
+) -> torch.Tensor:
+    """Mean squared error of v at a random level for each of z (B, D); the condition is dropped with `cond_dropout`."""
+    position = (torch.randperm(len(z), generator=generator) + torch.rand(len(z), generator=generator)) / len(z)
+    level = (1 + position * (len(alpha_bar) - 1)).long().clamp(max=len(alpha_bar) - 1).to(z.device)
+    noise = torch.randn(z.shape, generator=generator).to(z)
+    present = None
+    if cond is not None:
+        present = (torch.rand(len(z), generator=generator) >= cond_dropout).to(z.device)
+    noised, target = add_noise(z, noise, alpha_bar[level, None])
+    return nn.functional.mse_loss(model(noised, level, cond, present), target)
+
+
+def fit_diffusion(
+    draw_train: Callable[[torch.Generator], torch.Tensor],
+    val: torch.Tensor,
+    shape: DenoiserShape,
+    *,
+    train_cond: torch.Tensor | None = None,
+    val_cond: torch.Tensor | None = None,
+    cond_dropout: float = 0.15,
+    epochs: int = 200,
+    batch_size: int = 256,
+    lr: float = 1e-4,
+    ema_decay: float = 0.995,
+    seed: int = 0,
+    device: str = "cpu",
+    log_every: int = 20,
+) -> tuple[Denoiser, pd.DataFrame]:
+    """Train on standardised latents; returns the averaged (EMA) model and one row of history an epoch.
+
+    draw_train : generator -> (N, D), called once an epoch, so that posterior draws are fresh each time
+    val (M, D) : fixed standardised latents; both losses of the history are v-prediction errors, `val` with the
+        averaged weights and with the same noise at every epoch; it is reported, never used for a choice
+    Raises FloatingPointError when the loss is no longer finite.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = Denoiser(shape).to(device)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    alpha_bar = cosine_alpha_bar(shape.timesteps).to(device)
+    val = val.to(device)
+    train_cond, val_cond = (None if c is None else c.to(device) for c in (train_cond, val_cond))
+    history, started = [], time.perf_counter()
+    for epoch in range(epochs):
+        z = draw_train(generator).to(device)
+        total = 0.0
+        for index in torch.randperm(len(z), generator=generator).split(batch_size):
+            cond = None if train_cond is None else train_cond[index]
+            loss = diffusion_loss(model, z[index], alpha_bar, generator=generator, cond=cond, cond_dropout=cond_dropout)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"diffusion loss is {loss.item()} in epoch {epoch + 1}: lower LR")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            average.update_parameters(model)
+            total += len(index) * loss.item()
+        with torch.no_grad():
+            fixed = torch.Generator().manual_seed(seed)
+            check = diffusion_loss(average.module, val, alpha_bar, generator=fixed, cond=val_cond).item()
+        history.append({"epoch": epoch + 1, "loss": total / len(z), "val_loss": check})
+        if (epoch + 1) % log_every == 0 or epoch + 1 == epochs:
+            left = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
+            log.info("epoch %d/%d  loss %.4f  val %.4f  %.0f s left", epoch + 1, epochs, total / len(z), check, left)
+    return average.module.eval(), pd.DataFrame(history)
+
+
+def guided(
+    model: Denoiser, z: torch.Tensor, level: torch.Tensor, cond: torch.Tensor | None, guidance: float
+) -> torch.Tensor:
+    """v with classifier-free guidance w: v_null + w (v_cond - v_null) (Ho & Salimans 2022); w = 1 is the plain model."""
+    if cond is None or guidance == 1.0:
+        return model(z, level, cond)
+    null = model(z, level, None)
+    return null + guidance * (model(z, level, cond) - null)
+
+
+@torch.no_grad()
+def sample_latents(
+    model: Denoiser,
+    n: int,
+    *,
+    sampler: str = "ddim",
+    steps: int = 200,
+    generator: torch.Generator,
+    cond: torch.Tensor | None = None,
+    guidance: float = 1.0,
+) -> torch.Tensor:
+    """(n, D) standardised latents from pure noise, never clipped.
+
+    sampler : "ddim" (eta = 0; Song et al. 2021) or "ddpm" (ancestral; Ho et al. 2020)
+    steps : levels visited, evenly spaced over 1..K; at most K
+    cond (n, cond_dim) standardised, or None for the unconditional law
+    """
+    if sampler not in ("ddim", "ddpm"):
+        raise ValueError(f"unknown sampler {sampler!r}: use 'ddim' or 'ddpm'")
+    timesteps = model.shape.timesteps
+    if not 1 <= steps <= timesteps:
+        raise ValueError(f"steps is {steps}, it must lie in 1..{timesteps}")
+    device = next(model.parameters()).device
+    alpha_bar = cosine_alpha_bar(timesteps).to(device)
+    levels = torch.linspace(timesteps, 0, steps + 1).round().long().tolist()
+    z = torch.randn(n, model.shape.latent_dim, generator=generator).to(device)
+    for level, following in itertools.pairwise(levels):
+        v = guided(model, z, torch.tensor([level], device=device), cond, guidance)
+        z = step(z, v, alpha_bar[level], alpha_bar[following], sampler=sampler, generator=generator)
+    return z
+
+
+def step(
+    z: torch.Tensor, v: torch.Tensor, now: torch.Tensor, following: torch.Tensor, *, sampler: str, generator: torch.Generator
+) -> torch.Tensor:
+    """One reverse step from alpha_bar `now` to the larger `following`, given the predicted v."""
+    clean = now.sqrt() * z - (1 - now).sqrt() * v
+    noise = now.sqrt() * v + (1 - now).sqrt() * z
+    if sampler == "ddim":
+        return following.sqrt() * clean + (1 - following).sqrt() * noise
+    alpha = now / following
+    mean = (following.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - following) * z) / (1 - now)
+    variance = (1 - following) / (1 - now) * (1 - alpha)
+    return mean + variance.sqrt() * torch.randn(z.shape, generator=generator).to(z)

@@ -1,0 +1,138 @@
+"""Distances and stylised facts of return windows: arrays in, floats out.
+
+Windows are (N, L) daily log-returns as fractions. A function of one argument describes a sample; a function of
+`real` and `fake` compares two samples, which need not be of one size and are never truncated to it.
+"""
+
+import numpy as np
+from scipy import stats
+
+
+def std_ratio(real: np.ndarray, fake: np.ndarray) -> float:
+    """Standard deviation of all generated days over that of all real days."""
+    return float(np.std(fake) / np.std(real))
+
+
+def quantile_ratio(real: np.ndarray, fake: np.ndarray, q: float) -> float:
+    """Ratio of the pooled q-quantiles, generated over real; q in (0, 1)."""
+    return float(np.quantile(fake, q) / np.quantile(real, q))
+
+
+def wasserstein(real: np.ndarray, fake: np.ndarray) -> float:
+    """First Wasserstein distance between pooled daily returns, in units of return."""
+    return float(stats.wasserstein_distance(np.ravel(real), np.ravel(fake)))
+
+
+def ks(real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
+    """Kolmogorov-Smirnov statistic of pooled returns and its nominal p-value.
+
+    The p-value assumes independent days. Windows overlap and volatility clusters, so it is no verdict.
+    """
+    result = stats.ks_2samp(np.ravel(real), np.ravel(fake), method="asymp")
+    return float(result.statistic), float(result.pvalue)
+
+
+def excess_kurtosis(windows: np.ndarray) -> float:
+    """Excess kurtosis of all days; 0 for a normal law."""
+    return float(stats.kurtosis(np.ravel(windows)))
+
+
+def skewness(windows: np.ndarray) -> float:
+    """Skewness of all days."""
+    return float(stats.skew(np.ravel(windows)))
+
+
+def pooled_acf(windows: np.ndarray, *, max_lag: int = 20) -> np.ndarray:
+    """(max_lag,) autocorrelation at lags 1..max_lag with the mean and variance of all days.
+
+    Products are taken inside windows only. Demeaning each window of 50 days would remove the slow part of
+    volatility and leave the S&P 500 looking like white noise.
+    """
+    centred = np.asarray(windows, dtype=float) - np.mean(windows, dtype=float)
+    variance = np.mean(centred**2)
+    if variance == 0:
+        raise ValueError("autocorrelation of a constant sample is undefined")
+    return np.array([np.mean(centred[:, lag:] * centred[:, :-lag]) / variance for lag in range(1, max_lag + 1)])
+
+
+def windowed_acf(windows: np.ndarray, lag: int) -> float:
+    """Mean over windows of the sample autocorrelation at one lag, each window demeaned by itself.
+
+    The published definition, kept for the table that reproduces the paper: biased by about -1/L.
+    """
+    centred = np.asarray(windows, dtype=float)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    variance = np.sum(centred**2, axis=1)
+    alive = variance > 0
+    covariance = np.sum(centred[:, lag:] * centred[:, :-lag], axis=1)
+    return float(np.mean(covariance[alive] / variance[alive]))
+
+
+def acf_mae(real: np.ndarray, fake: np.ndarray, *, max_lag: int = 20) -> float:
+    """Mean absolute gap of the pooled autocorrelation of r at lags 1..max_lag."""
+    return float(np.mean(np.abs(pooled_acf(real, max_lag=max_lag) - pooled_acf(fake, max_lag=max_lag))))
+
+
+def acf_abs_mae(real: np.ndarray, fake: np.ndarray, *, max_lag: int = 20) -> float:
+    """Mean absolute gap of the pooled autocorrelation of |r| at lags 1..max_lag."""
+    return acf_mae(np.abs(real), np.abs(fake), max_lag=max_lag)
+
+
+def realised_vol(windows: np.ndarray) -> np.ndarray:
+    """(N,) realised volatility of each window: root mean squared daily return, per day, not annualised."""
+    return np.sqrt(np.mean(np.asarray(windows, dtype=float) ** 2, axis=1))
+
+
+def log_rv(windows: np.ndarray) -> np.ndarray:
+    """(N,) logarithm of the realised volatility of each window."""
+    return np.log(np.maximum(realised_vol(windows), 1e-8))
+
+
+def log_rv_sd_ratio(real: np.ndarray, fake: np.ndarray) -> float:
+    """Ratio of the standard deviations of log realised volatility: the dispersion of calm and wild windows."""
+    return float(np.std(log_rv(fake)) / np.std(log_rv(real)))
+
+
+def vol_sd_ratio(real: np.ndarray, fake: np.ndarray) -> float:
+    """Ratio of the standard deviations of per-window realised volatility."""
+    return float(np.std(realised_vol(fake)) / np.std(realised_vol(real)))
+
+
+def max_drawdown(windows: np.ndarray) -> np.ndarray:
+    """(N,) largest fall from a running maximum, a positive fraction of a level that starts at 1."""
+    log_level = np.cumsum(np.asarray(windows, dtype=float), axis=1)
+    peak = np.maximum(np.maximum.accumulate(log_level, axis=1), 0.0)
+    return 1.0 - np.exp(np.min(log_level - peak, axis=1))
+
+
+def w1_per_window(real: np.ndarray, fake: np.ndarray) -> float:
+    """First Wasserstein distance between two (N,) and (M,) samples of a per-window quantity, in its unit."""
+    return float(stats.wasserstein_distance(real, fake))
+
+
+def half_window_correlation(windows: np.ndarray) -> float:
+    """Correlation over windows of the log standard deviations of the first and of the second half."""
+    half = windows.shape[1] // 2
+    first, second = (np.std(part, axis=1) for part in (windows[:, :half], windows[:, half:]))
+    return float(np.corrcoef(np.log(np.maximum(first, 1e-8)), np.log(np.maximum(second, 1e-8)))[0, 1])
+
+
+def leverage(windows: np.ndarray, *, max_lag: int = 10) -> float:
+    """Mean over lags 1..max_lag of corr(r_t, r_{t+lag}^2); negative when falls announce volatility."""
+    values = np.asarray(windows, dtype=float)
+    pairs = [(values[:, :-lag].ravel(), values[:, lag:].ravel() ** 2) for lag in range(1, max_lag + 1)]
+    return float(np.mean([np.corrcoef(now, later)[0, 1] for now, later in pairs]))
+
+
+def describe_latents(z: np.ndarray) -> dict[str, float]:
+    """Moments of standardised latents (N, D): norms, per-dimension spread and kurtosis, mean absolute correlation."""
+    norms = np.linalg.norm(z, axis=1)
+    upper = np.triu_indices(z.shape[1], k=1)
+    return {
+        "norm_median": float(np.median(norms)),
+        "norm_p99": float(np.quantile(norms, 0.99)),
+        "std_min": float(z.std(axis=0).min()),
+        "std_max": float(z.std(axis=0).max()),
+        "excess_kurtosis_mean": float(np.mean(stats.kurtosis(z))),
+        "abs_correlation_mean": float(np.mean(np.abs(np.corrcoef(z.T)[upper]))),
+    }

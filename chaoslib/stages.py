@@ -1,0 +1,181 @@
+"""The plan of the workflow: which stages and variants there are, what each reads, and what would change it.
+
+A *node* is a stage with its variant, `06_diffusion.post`; it has one params file of that name. A params value that is
+a node names an upstream; so does `03_vae.*`, every variant of a stage, and `samplers`, every node whose params give a
+MODEL. The Snakefile, the notebooks and the tests all ask this module, so they cannot disagree.
+"""
+
+import ast
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
+PATTERN = re.compile(r"(\d\d_[a-z_]+)\.\*")
+UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_stress_test")
+NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
+DRAWING_ONLY = ("figures", "tables")  # editing a plot retrains nothing
+
+
+class ParamsError(ValueError):
+    """A params file that does not fit its notebook; the message names file, key and expected type."""
+
+
+def stage_of(node: str) -> str:
+    """`06_diffusion.post` -> `06_diffusion`."""
+    return node.split(".")[0]
+
+
+def place(node: str, seed: int) -> str:
+    """Folder of a node inside a run: `seed0/06_diffusion.post`, or `01_data` for a stage that has no seed."""
+    return node if stage_of(node) in UNSEEDED else f"seed{seed}/{node}"
+
+
+def nodes(root: Path, profile: str = "paper") -> list[str]:
+    """All nodes in the order of the pipeline: one for each file of params/paper; overlays may not add any.
+
+    Raises ParamsError for an unknown profile, or an overlay without a published file of the same name.
+    """
+    published = sorted(path.stem for path in (root / "params/paper").glob("*.yaml"))
+    folder = root / "params" / profile
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.name for path in (root / "params").iterdir()))
+        raise ParamsError(f"unknown profile {profile!r}: params/ holds {known}")
+    for path in sorted(folder.glob("*.yaml")):
+        if path.stem not in published:
+            raise ParamsError(f"{path.relative_to(root)} overlays no file of params/paper")
+    return published
+
+
+def params_files(root: Path, node: str, profile: str) -> list[Path]:
+    """The published file and, where there is one, the profile's overlay: papermill takes both, the later wins."""
+    candidates = [root / "params" / name / f"{node}.yaml" for name in dict.fromkeys(("paper", profile))]
+    if not candidates[0].exists():
+        raise ParamsError(f"no params file for {node}: expected {candidates[0].relative_to(root)}")
+    return [path for path in candidates if path.exists()]
+
+
+def merged_params(root: Path, node: str, profile: str) -> dict:
+    """Params of a node, each file checked against the notebook. Raises ParamsError."""
+    cell = parameter_cell(root / "notebooks" / f"{stage_of(node)}.ipynb")
+    merged = {}
+    for path in params_files(root, node, profile):
+        values = yaml.safe_load(path.read_text()) or {}
+        check_params(values, cell, source=str(path.relative_to(root)))
+        merged |= values
+    missing = [key for key in cell if key not in merged and key not in NOT_IN_FILES]
+    if missing:
+        raise ParamsError(f"params/paper/{node}.yaml lacks {', '.join(missing)}")
+    return merged
+
+
+def parameter_cell(notebook: Path) -> dict[str, tuple[type, object]]:
+    """Name -> (type, default) of the notebook's cell tagged `parameters`; types are those of the annotations."""
+    cells = json.loads(notebook.read_text())["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise ParamsError(f"{notebook.name}: {len(tagged)} cells are tagged `parameters`, one is needed")
+    types = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+    parameters = {}
+    for line in ast.parse("".join(tagged[0]["source"])).body:
+        if not isinstance(line, ast.AnnAssign) or ast.unparse(line.annotation) not in types:
+            raise ParamsError(f"{notebook.name}: `{ast.unparse(line)}` is not `NAME: int|float|str|bool|list = value`")
+        parameters[line.target.id] = (types[ast.unparse(line.annotation)], ast.literal_eval(line.value))
+    return parameters
+
+
+def check_params(values: dict, cell: dict[str, tuple[type, object]], *, source: str) -> None:
+    """Raise ParamsError when a key is unknown to the parameters cell or a value has another type."""
+    for key, value in values.items():
+        if key not in cell:
+            raise ParamsError(f"{source}: unknown key {key}; the notebook's parameters are {', '.join(cell)}")
+        expected, _ = cell[key]
+        if expected is list:
+            good = isinstance(value, list) and all(type(item) in (int, float) for item in value)
+        else:
+            good = type(value) is expected or (expected is float and type(value) is int)
+        if not good:
+            wanted = "a list of numbers" if expected is list else expected.__name__
+            hint = ""
+            if isinstance(value, str) and expected in (int, float) and re.fullmatch(r"[\d.]+[eE][-+]?\d+", value):
+                hint = "; YAML reads it as text, write a dot and a sign: 1.0e-4"
+            raise ParamsError(f"{source}: {key} is {value!r}, a {type(value).__name__}, but must be {wanted}{hint}")
+
+
+def upstream(root: Path, params: dict) -> list[str]:
+    """Nodes that a stage reads, from the values of its params. Raises ParamsError for a node that does not exist."""
+    found = set()
+    for value in params.values():
+        if isinstance(value, str) and (NODE.fullmatch(value) or PATTERN.fullmatch(value) or value == "samplers"):
+            found.update(expand(root, value))
+    return sorted(found)
+
+
+def expand(root: Path, value: str) -> list[str]:
+    """Nodes that one params value names: itself, every variant of `03_vae.*`, or all `samplers`."""
+    known = nodes(root)
+    if value == "samplers":
+        return list(samplers(root).values())
+    if pattern := PATTERN.fullmatch(value):
+        return [node for node in known if stage_of(node) == pattern[1]]
+    if value not in known:
+        raise ParamsError(f"{value} is no stage of params/paper; known are {', '.join(known)}")
+    return [value]
+
+
+def samplers(root: Path) -> dict[str, str]:
+    """Model name of the tables -> node that samples it, for every published params file with a `MODEL`."""
+    found = {}
+    for node in nodes(root):
+        model = (yaml.safe_load((root / "params/paper" / f"{node}.yaml").read_text()) or {}).get("MODEL", "")
+        if model in found:
+            raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
+        if model:
+            found[model] = node
+    return found
+
+
+def code_hash(notebook: Path) -> str:
+    """sha256 of a notebook's code cells; outputs, prose and ids do not count."""
+    cells = json.loads(notebook.read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return hashlib.sha256("\0".join(code).encode()).hexdigest()
+
+
+def library_hash(notebook: Path, package: Path) -> str:
+    """sha256 of the chaoslib modules that a notebook reaches by import, without those that only draw."""
+    digest = hashlib.sha256()
+    for name in reached_modules(notebook, package):
+        digest.update(name.encode() + (package / f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+def reached_modules(notebook: Path, package: Path) -> list[str]:
+    """Names of the chaoslib modules that a notebook imports, directly or through another one."""
+    cells = json.loads(notebook.read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    reached, waiting = set(), imported_modules(code)
+    while waiting:
+        name = waiting.pop()
+        path = package / f"{name}.py"
+        if name in reached or name in DRAWING_ONLY or not path.exists():
+            continue
+        reached.add(name)
+        waiting |= imported_modules(path.read_text())
+    return sorted(reached)
+
+
+def imported_modules(code: str) -> set[str]:
+    """Top-level chaoslib modules that a piece of Python imports."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module == "chaoslib":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chaoslib."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("chaoslib.")}
+    return found

@@ -1,0 +1,239 @@
+"""The Gaussian variational autoencoder: 50 days of returns in 16 numbers, with a volatility of its own for each day."""
+
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+log = logging.getLogger(__name__)
+
+DECODERS = ("gaussian", "mse_varmatch", "mse")
+SUM_HORIZONS = (1, 5, 20, 50)  # days; the variance of sums over these horizons is matched
+
+
+@dataclass(frozen=True)
+class VAEShape:
+    """What is needed to rebuild the network around saved weights.
+
+    seq_len : L; latent_dim : D; hidden : width; cond_dim : 0, or 1 for standardised log-VIX
+    decoder : one of `DECODERS`; log_sigma_min, log_sigma_max : bounds on a day's log standard deviation, standardised
+    """
+
+    seq_len: int = 50
+    latent_dim: int = 16
+    hidden: int = 256
+    cond_dim: int = 0
+    decoder: str = "gaussian"
+    log_sigma_min: float = -2.5
+    log_sigma_max: float = 2.0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class GaussianVAE(nn.Module):
+    """Encoder to a diagonal Gaussian over D latents, decoder to a Gaussian for each of L days.
+
+    Works on standardised returns. The decoder `gaussian` gives a mean and a standard deviation for each day; the
+    mean-only decoders `mse` and `mse_varmatch` give a standard deviation of zero, so that there is nothing to sample.
+    """
+
+    def __init__(self, shape: VAEShape):
+        super().__init__()
+        if shape.decoder not in DECODERS:
+            raise ValueError(f"unknown decoder {shape.decoder!r}: use one of {', '.join(DECODERS)}")
+        self.shape = shape
+        per_day = 2 if shape.decoder == "gaussian" else 1
+        self.encoder = mlp(shape.seq_len + shape.cond_dim, shape.hidden, 2 * shape.latent_dim)
+        self.decoder = mlp(shape.latent_dim + shape.cond_dim, shape.hidden, per_day * shape.seq_len)
+
+    def encode(self, x: torch.Tensor, cond: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (B, L) standardised, cond (B, cond_dim) or None -> mu, logvar, each (B, D)."""
+        mu, logvar = self.encoder(join(x, cond)).chunk(2, dim=1)
+        return mu, logvar.clamp(-12.0, 6.0)
+
+    def decode(self, z: torch.Tensor, cond: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """z (B, D) -> mean, sigma of each day, each (B, L), standardised."""
+        out = self.decoder(join(z, cond))
+        if self.shape.decoder != "gaussian":
+            return out, torch.zeros_like(out)
+        mean, raw = out.chunk(2, dim=1)
+        low, high = self.shape.log_sigma_min, self.shape.log_sigma_max
+        return mean, torch.exp(low + (high - low) * torch.sigmoid(raw))
+
+    def sample_decoder(
+        self, z: torch.Tensor, cond: torch.Tensor | None = None, *, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Draw returns given latents: mean + sigma * noise, (B, L) standardised."""
+        mean, sigma = self.decode(z, cond)
+        return mean + sigma * torch.randn(mean.shape, generator=generator).to(mean)
+
+
+def mlp(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
+    """Two hidden layers with ReLU."""
+    return nn.Sequential(
+        nn.Linear(width_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, width_out)
+    )
+
+
+def join(values: torch.Tensor, cond: torch.Tensor | None) -> torch.Tensor:
+    """Append the condition to the input of a network."""
+    return values if cond is None else torch.cat([values, cond], dim=1)
+
+
+def draw_posterior(mu: torch.Tensor, logvar: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """z ~ N(mu, exp(logvar)), (B, D)."""
+    return mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=generator).to(mu)
+
+
+@dataclass(frozen=True)
+class LatentScaler:
+    """Moments that standardise latents, each (D,), and the convention they belong to.
+
+    convention : "post" (draws from the posterior) or "mu" (its means); the two have different spreads
+    """
+
+    convention: str
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def standardise(self, z: torch.Tensor) -> torch.Tensor:
+        return (z - self.mean) / self.std
+
+    def restore(self, z: torch.Tensor) -> torch.Tensor:
+        return z * self.std + self.mean
+
+
+def fit_latent_scaler(mu: torch.Tensor, logvar: torch.Tensor, convention: str) -> LatentScaler:
+    """Moments of training latents (N, D); for "post" by the law of total variance, so no draw enters them."""
+    if convention == "mu":
+        return LatentScaler("mu", mu.mean(dim=0), mu.std(dim=0, correction=0))
+    if convention == "post":
+        spread = (mu.var(dim=0, correction=0) + logvar.exp().mean(dim=0)).sqrt()
+        return LatentScaler("post", mu.mean(dim=0), spread)
+    raise ValueError(f"unknown convention {convention!r}: use 'post' or 'mu'")
+
+
+def draw_latents(mu: torch.Tensor, logvar: torch.Tensor, convention: str, *, generator: torch.Generator) -> torch.Tensor:
+    """Latents (N, D) of one convention: fresh posterior draws for "post", the means themselves for "mu"."""
+    return draw_posterior(mu, logvar, generator=generator) if convention == "post" else mu
+
+
+def kl_per_dimension(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """(D,) mean over the batch of KL(N(mu, exp(logvar)) || N(0, 1)), nats."""
+    return 0.5 * (mu**2 + logvar.exp() - 1.0 - logvar).mean(dim=0)
+
+
+def active_units(mu: torch.Tensor, *, threshold: float = 0.01) -> int:
+    """Latents whose posterior mean varies over the data by more than `threshold` (Burda et al. 2016, sec. 5.1)."""
+    return int((mu.var(dim=0) > threshold).sum())
+
+
+def negative_log_likelihood(x: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Mean over batch and days of -log N(x; mean, sigma^2), nats per day."""
+    return (0.5 * ((x - mean) / sigma) ** 2 + sigma.log()).mean() + 0.5 * math.log(2 * math.pi)
+
+
+def variance_mismatch(x: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Variance matching: mean squared log-ratio of model to data variance of 1-, 5-, 20- and 50-day sums.
+
+    The law of total variance gives the model's variance of an h-day sum without sampling it,
+    Var = E[sum of sigma_t^2] + Var[sum of mean_t], with z drawn from the posterior: mean and sigma are (B, L).
+    """
+    terms = []
+    for days in (h for h in SUM_HORIZONS if h <= x.shape[1]):
+        data = block_sums(x, days).var()
+        model = block_sums(sigma**2, days).mean() + block_sums(mean, days).var()
+        terms.append(torch.log(model / data) ** 2)
+    return torch.stack(terms).mean()
+
+
+def block_sums(values: torch.Tensor, days: int) -> torch.Tensor:
+    """(B, L // days) sums over consecutive, non-overlapping blocks of `days` days."""
+    count = values.shape[1] // days
+    return values[:, : count * days].reshape(len(values), count, days).sum(dim=2)
+
+
+def vae_loss(
+    model: GaussianVAE,
+    x: torch.Tensor,
+    cond: torch.Tensor | None,
+    *,
+    beta: float,
+    varmatch_weight: float,
+    generator: torch.Generator,
+) -> dict[str, torch.Tensor]:
+    """Terms of the loss on one batch x (B, L); `loss` = `likelihood` + beta * `kl` + varmatch_weight * `varmatch`.
+
+    likelihood : mean over batch *and days* of -log p(x|z), or of the squared error for the mean-only decoders
+    kl : mean over the batch of the KL *summed* over latents, nats. Against a likelihood summed over the L days the
+         weight of the KL is therefore beta * L: the published 1e-4 is a beta of 0.005 in that convention.
+    varmatch : see `variance_mismatch`; computed for every decoder, so that histories compare
+    """
+    mu, logvar = model.encode(x, cond)
+    mean, sigma = model.decode(draw_posterior(mu, logvar, generator=generator), cond)
+    gaussian = model.shape.decoder == "gaussian"
+    likelihood = negative_log_likelihood(x, mean, sigma) if gaussian else F.mse_loss(mean, x)
+    kl = kl_per_dimension(mu, logvar).sum()
+    varmatch = variance_mismatch(x, mean, sigma)
+    loss = likelihood + beta * kl + varmatch_weight * varmatch
+    return {"loss": loss, "likelihood": likelihood, "kl": kl, "varmatch": varmatch}
+
+
+def fit_vae(
+    train: torch.Tensor,
+    val: torch.Tensor,
+    shape: VAEShape,
+    *,
+    train_cond: torch.Tensor | None = None,
+    val_cond: torch.Tensor | None = None,
+    epochs: int = 200,
+    batch_size: int = 256,
+    lr: float = 1e-3,
+    beta: float = 1e-4,
+    warmup_epochs: int = 50,
+    varmatch_weight: float = 1.0,
+    seed: int = 0,
+    device: str = "cpu",
+    log_every: int = 20,
+) -> tuple[GaussianVAE, pd.DataFrame]:
+    """Train on standardised windows; returns the model after the last epoch and one row of history an epoch.
+
+    train (N, L), val (M, L) : float32, standardised; *_cond (N, cond_dim) when shape.cond_dim > 0
+    beta rises linearly from 0 over warmup_epochs. The validation loss uses the same noise at every epoch and is
+    reported, never used for a choice: the validation span is calmer than train.
+    Raises FloatingPointError when the loss is no longer finite.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    model = GaussianVAE(shape).to(device)
+    train, val = train.to(device), val.to(device)
+    train_cond, val_cond = (None if c is None else c.to(device) for c in (train_cond, val_cond))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    history, started = [], time.perf_counter()
+    for epoch in range(epochs):
+        beta_now = beta * min(1.0, (epoch + 1) / max(1, warmup_epochs))
+        totals = torch.zeros(4, dtype=torch.float64)
+        for index in torch.randperm(len(train), generator=generator).split(batch_size):
+            cond = None if train_cond is None else train_cond[index]
+            terms = vae_loss(model, train[index], cond, beta=beta_now, varmatch_weight=varmatch_weight, generator=generator)
+            if not torch.isfinite(terms["loss"]):
+                raise FloatingPointError(f"VAE loss is {terms['loss'].item()} in epoch {epoch + 1}: lower LR")
+            optimizer.zero_grad(set_to_none=True)
+            terms["loss"].backward()
+            optimizer.step()
+            totals += len(index) * torch.stack(list(terms.values())).detach().cpu()
+        with torch.no_grad():
+            fixed = torch.Generator().manual_seed(seed)
+            check = vae_loss(model, val, val_cond, beta=beta_now, varmatch_weight=varmatch_weight, generator=fixed)
+        means = dict(zip(terms, (totals / len(train)).tolist(), strict=True))
+        history.append({"epoch": epoch + 1, "beta": beta_now, **means, **{f"val_{k}": v.item() for k, v in check.items()}})
+        if (epoch + 1) % log_every == 0 or epoch + 1 == epochs:
+            left = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
+            log.info("epoch %d/%d  loss %.4f  val %.4f  %.0f s left", epoch + 1, epochs, means["loss"], check["loss"], left)
+    return model.eval(), pd.DataFrame(history)

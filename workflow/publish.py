@@ -1,0 +1,109 @@
+"""Gather a finished run: timings, metadata, tables and the figures of the first seed.
+
+python workflow/publish.py runs/paper/sp500_logret figures/paper --seeds 0 1 2
+"""
+
+import argparse
+import csv
+import json
+import logging
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from chaoslib import runs, stages, tables
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], Path]:
+    """(node, seed) -> folder, for every node of the plan; raises runs.MissingArtefact when one is not finished."""
+    folders = {}
+    for node in stages.nodes(ROOT):
+        for seed in [0] if stages.stage_of(node) in stages.UNSEEDED else seeds:
+            folder = run_dir / stages.place(node, seed)
+            if not (folder / runs.SUMS).exists():
+                raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
+            folders[node, seed] = folder
+    return folders
+
+
+def read_timings(run_dir: Path, folders: dict[tuple[str, int], Path]) -> pd.DataFrame:
+    """One row a notebook execution: wall seconds and peak memory of the whole process, kernel included."""
+    rows = []
+    for (node, seed), folder in folders.items():
+        meta = json.loads((folder / "meta.json").read_text())
+        with (run_dir / "logs" / f"{stages.place(node, seed)}.tsv").open() as file:
+            (usage,) = csv.DictReader(file, delimiter="\t")
+        stage, _, variant = node.partition(".")
+        row = {"stage": stage, "variant": variant, "seed": seed, "seconds": float(usage["s"])}
+        rows.append(row | {"peak_rss_mb": float(usage["max_rss"]), "device": meta["device"], "threads": meta["threads"]})
+    return pd.DataFrame(rows)
+
+
+def collect_metadata(folders: dict[tuple[str, int], Path]) -> dict:
+    """What was run where: the environment once, then each node's params, hashes and seconds."""
+    metas = {
+        stages.place(node, seed): json.loads((folder / "meta.json").read_text()) for (node, seed), folder in folders.items()
+    }
+    shared = ("versions", "python", "machine", "device", "threads", "git")
+    environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
+    return {
+        "environment": {key: [json.loads(value) for value in values] for key, values in environment.items()},
+        "nodes": {name: {key: meta[key] for key in meta if key not in shared} for name, meta in metas.items()},
+    }
+
+
+def clean_notebook(text: str, run_dir: Path) -> str:
+    """An executed notebook without papermill's clock times and without the place of this machine's run folder."""
+    notebook = json.loads(text)
+    notebook["metadata"].pop("papermill", None)
+    for cell in notebook["cells"]:
+        cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            source = "".join(cell["source"])
+            source = re.sub(r'RUN_DIR = ".*"', f'RUN_DIR = "runs/{run_dir.parent.name}/{run_dir.name}"', source)
+            cell["source"] = source.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run_dir", type=Path, help="folder of one profile and dataset")
+    parser.add_argument("to", type=Path, help="where figures, tables/ and run_metadata.json go")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the run; figures come from the first")
+    parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
+    options = parser.parse_args(arguments)
+    folders = finished_nodes(options.run_dir, options.seeds)
+    target = options.to
+    shutil.rmtree(target / "tables", ignore_errors=True)
+    (target / "tables").mkdir(parents=True)
+    for old in target.glob("fig*.*"):
+        old.unlink()
+
+    written = [*folders["09_evaluation", 0].glob("tables/*")]
+    for path in written:
+        shutil.copy(path, target / "tables")
+    for name, content in tables.both("timings", read_timings(options.run_dir, folders)).items():
+        runs.write(target / name, content, Path(name).suffix)
+    for (_, seed), folder in folders.items():
+        if seed in (0, options.seeds[0]):
+            for figure in folder.glob("figures/*"):
+                shutil.copy(figure, target)
+    if options.executed:
+        options.executed.mkdir(exist_ok=True)
+        for old in options.executed.glob("*.ipynb"):
+            old.unlink()
+        for node, seed in folders:
+            if seed in (0, options.seeds[0]):
+                log = options.run_dir / "logs" / f"{stages.place(node, seed)}.ipynb"
+                (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
+    runs.write(target / "run_metadata.json", collect_metadata(folders), ".json")
+    logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main()
