@@ -181,7 +181,7 @@ def probe(rows: pd.DataFrame, gate: dict[str, tuple[float, float]], volatility: 
     names = {"std_ratio": "std ratio", "q01_ratio": "1 % quantile ratio", "log_rv_sd_ratio": "sd of log RV, ratio"}
     labels = [names[metric] + (", highest VIX" if subset != "all" else "") for metric, subset in criteria]
     for y, (low, high) in enumerate(limits):
-        top = 1.62 if np.isnan(high) else high
+        top = 1.6 if np.isnan(high) else high
         left.barh(y, top - low, left=low, height=0.8, color="grey", alpha=0.18)
     for number, (name, group) in enumerate(rows.groupby("vae", sort=False)):
         decoder = name.split(".")[-1]
@@ -196,8 +196,9 @@ def probe(rows: pd.DataFrame, gate: dict[str, tuple[float, float]], volatility: 
     left.axvline(1, color="black", linewidth=0.6)
     left.set_yticks(range(len(labels)), labels)
     left.invert_yaxis()
+    left.set_xlim(0.5, 1.6)
     left.set_xlabel("decoded / real   (grey: allowed)")
-    left.set_title("hollow: mean-only decode of mu · filled: sampled decode", loc="left")
+    left.set_title("hollow: mean of decode(mu) · filled: sampled decode", loc="left")
     right.set_xlim(0, 4)
     right.set_xlabel("realised volatility of a window (% per day)")
     right.set_ylabel("density")
@@ -360,18 +361,18 @@ def drawdowns(samples: dict[str, np.ndarray]) -> Figure:
 @styled
 def headline(samples: dict[str, np.ndarray]) -> Figure:
     """Bands of cumulative returns, tails and memory of the first (real) sample and its rivals, side by side."""
-    figure, (fan, tails, memory) = canvas(1, 3, width=TWO_COLUMNS, height=2.3)
-    edges = np.linspace(-12, 12, 61)
+    figure, (fan, tails, memory) = canvas(1, 3, width=TWO_COLUMNS, height=2.5)
+    edges = np.linspace(-12.5, 12.5, 51)
     for name, windows in samples.items():
         style = {"color": COLOURS[name], "linewidth": line_width(name)}
         levels = PERCENT * np.cumsum(windows, axis=1)
         days = np.arange(1, levels.shape[1] + 1)
-        for q in (0.01, 0.05, 0.5, 0.95, 0.99):
-            fan.plot(days, np.quantile(levels, q, axis=0), **style)
+        for q in (0.01, 0.05, 0.95, 0.99):
+            fan.plot(days, np.quantile(levels, q, axis=0), linestyle="-" if 0.02 < q < 0.98 else "--", **style)
         heights = np.histogram(PERCENT * windows, bins=edges)[0] / (windows.size * np.diff(edges))
-        tails.stairs(np.where(heights > 0, heights, np.nan), edges, **style)
+        tails.plot((edges[1:] + edges[:-1]) / 2, np.where(heights > 0, heights, np.nan), **style)
         memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), label=LABELS[name], **style)
-    fan.set_title("quantiles 1, 5, 50, 95, 99 %", loc="left")
+    fan.set_title("paths: 5–95 % (solid), 1–99 % (dashed)", loc="left")
     fan.set_ylabel("cumulative log-return (%)")
     fan.set_xlabel("day")
     tails.set_yscale("log")
@@ -379,8 +380,8 @@ def headline(samples: dict[str, np.ndarray]) -> Figure:
     tails.set_xlabel("log-return (%)")
     memory.set_title("autocorrelation of |r|", loc="left")
     memory.set_xlabel("lag (days)")
-    memory.set_ylim(0, 0.52)
-    memory.legend(loc="upper right")
+    memory.set_ylim(bottom=min(0.0, memory.get_ylim()[0]))
+    figure.legend(*memory.get_legend_handles_labels(), loc="outside lower center", ncols=len(samples))
     return figure
 
 

@@ -43,7 +43,7 @@ def skewness(windows: np.ndarray) -> float:
 
 
 def pooled_acf(windows: np.ndarray, *, max_lag: int = 20) -> np.ndarray:
-    """(max_lag,) autocorrelation at lags 1..max_lag with the mean and variance of all days.
+    """(max_lag,) autocorrelation at lags 1..max_lag (at most L - 1) with the mean and variance of all days.
 
     Products are taken inside windows only. Demeaning each window of 50 days would remove the slow part of
     volatility and leave the S&P 500 looking like white noise.
@@ -52,7 +52,8 @@ def pooled_acf(windows: np.ndarray, *, max_lag: int = 20) -> np.ndarray:
     variance = np.mean(centred**2)
     if variance == 0:
         raise ValueError("autocorrelation of a constant sample is undefined")
-    return np.array([np.mean(centred[:, lag:] * centred[:, :-lag]) / variance for lag in range(1, max_lag + 1)])
+    lags = range(1, min(max_lag, centred.shape[1] - 1) + 1)
+    return np.array([np.mean(centred[:, lag:] * centred[:, :-lag]) / variance for lag in lags])
 
 
 def windowed_acf(windows: np.ndarray, lag: int) -> float:

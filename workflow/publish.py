@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
     options = parser.parse_args(arguments)
     folders = finished_nodes(options.run_dir, options.seeds)
+    timings, metadata = read_timings(options.run_dir, folders), collect_metadata(folders)
     target = options.to
     shutil.rmtree(target / "tables", ignore_errors=True)
     (target / "tables").mkdir(parents=True)
@@ -86,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     written = [*folders["09_evaluation", 0].glob("tables/*")]
     for path in written:
         shutil.copy(path, target / "tables")
-    for name, content in tables.both("timings", read_timings(options.run_dir, folders)).items():
+    for name, content in tables.both("timings", timings).items():
         runs.write(target / name, content, Path(name).suffix)
     for (_, seed), folder in folders.items():
         if seed in (0, options.seeds[0]):
@@ -100,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
             if seed in (0, options.seeds[0]):
                 log = options.run_dir / "logs" / f"{stages.place(node, seed)}.ipynb"
                 (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
-    runs.write(target / "run_metadata.json", collect_metadata(folders), ".json")
+    runs.write(target / "run_metadata.json", metadata, ".json")
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
 
 

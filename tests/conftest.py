@@ -1,0 +1,58 @@
+"""Shared by all tests: small trained models on a toy history, and the repository's folder."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import numpy as np
+import pytest
+import torch
+
+from chaoslib import diffusion, generate, vae
+from chaoslib.windows import Scaler
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parents[1]
+SEQ_LEN = 10
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def toy_windows() -> np.ndarray:
+    """(600, 10) log-returns of calm and wild windows: volatility 0.5 % or 2 % a day."""
+    rng = np.random.default_rng(0)
+    volatility = rng.choice([0.005, 0.02], size=(600, 1))
+    return (volatility * rng.standard_normal((600, SEQ_LEN))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def toy_scaler(toy_windows) -> Scaler:
+    return Scaler(SEQ_LEN, float(toy_windows.mean()), float(toy_windows.std()), 3.0, 0.4)
+
+
+@pytest.fixture(scope="session")
+def toy_vae(toy_windows, toy_scaler) -> vae.GaussianVAE:
+    x = torch.from_numpy(toy_scaler.scale(toy_windows))
+    shape = vae.VAEShape(seq_len=SEQ_LEN, latent_dim=3, hidden=32)
+    model, _ = vae.fit_vae(x[:500], x[500:], shape, epochs=60, batch_size=32, warmup_epochs=5)
+    return model
+
+
+@pytest.fixture(scope="session")
+def toy_generator(toy_vae, toy_scaler, toy_windows) -> generate.LatentGenerator:
+    with torch.no_grad():
+        mu, logvar = toy_vae.encode(torch.from_numpy(toy_scaler.scale(toy_windows)))
+    scaler = vae.fit_latent_scaler(mu, logvar, "post")
+    shape = diffusion.DenoiserShape(latent_dim=3, hidden=32, blocks=1, timesteps=50)
+
+    def draw(generator):
+        return scaler.standardise(vae.draw_latents(mu, logvar, "post", generator=generator))
+
+    denoiser, _ = diffusion.fit_diffusion(draw, draw(torch.Generator().manual_seed(0)), shape, epochs=5, lr=1e-3)
+    return generate.LatentGenerator(toy_vae, toy_scaler, denoiser, scaler, convention="post", steps=10)

@@ -1,0 +1,181 @@
+"""Diffusion: identities of the schedule and of v, parity with independent schedulers, recovery of a known law."""
+
+import pytest
+import torch
+
+from chaoslib import diffusion
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("timesteps", [10, 100, 1000])
+def test_schedule_falls_from_one_to_pure_noise(timesteps):
+    alpha_bar = diffusion.cosine_alpha_bar(timesteps)
+    assert alpha_bar.shape == (timesteps + 1,)
+    assert alpha_bar[0] == 1.0
+    assert alpha_bar[-1] / (1 - alpha_bar[-1]) < 1e-4  # terminal signal-to-noise ratio
+    assert bool((alpha_bar.diff() < 0).all())
+
+
+def test_v_and_noised_latents_give_back_signal_and_noise():
+    z, noise = torch.randn(50, 3, generator=seeded(1)), torch.randn(50, 3, generator=seeded(2))
+    alpha_bar = torch.rand(50, 1, generator=seeded(3))
+    noised, v = diffusion.add_noise(z, noise, alpha_bar)
+    signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    torch.testing.assert_close(signal * noised - spread * v, z, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(signal * v + spread * noised, noise, atol=1e-5, rtol=1e-5)
+
+
+class GaussianOracle(torch.nn.Module):
+    """The exact v for data N(mean, std^2) in each dimension: E[v | noised] in closed form."""
+
+    def __init__(self, mean: float, std: float, timesteps: int = 200):
+        super().__init__()
+        self.shape = diffusion.DenoiserShape(latent_dim=2, timesteps=timesteps)
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.mean, self.std, self.alpha_bar = mean, std, diffusion.cosine_alpha_bar(timesteps)
+
+    def forward(self, z, level, cond=None, present=None):
+        a = self.alpha_bar[level][:, None]
+        total = a * self.std**2 + (1 - a)
+        clean = self.mean + a.sqrt() * self.std**2 / total * (z - a.sqrt() * self.mean)
+        noise = (1 - a).sqrt() / total * (z - a.sqrt() * self.mean)
+        return a.sqrt() * noise - (1 - a).sqrt() * clean
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_with_the_exact_denoiser_samplers_recover_the_law(sampler):
+    made = diffusion.sample_latents(GaussianOracle(1.5, 0.4), 20_000, sampler=sampler, steps=200, generator=seeded())
+    torch.testing.assert_close(made.mean(dim=0), torch.full((2,), 1.5), atol=0.02, rtol=0)
+    torch.testing.assert_close(made.std(dim=0), torch.full((2,), 0.4), atol=0.02, rtol=0)
+
+
+def scheduler(kind, timesteps: int):
+    """A scheduler of diffusers on our schedule: its level i is our level i + 1."""
+    alpha_bar = diffusion.cosine_alpha_bar(timesteps).double()
+    betas = (1 - alpha_bar[1:] / alpha_bar[:-1]).tolist()
+    shared = {"trained_betas": betas, "clip_sample": False, "prediction_type": "v_prediction"}
+    made = kind(num_train_timesteps=timesteps, **shared)
+    made.set_timesteps(timesteps)
+    return made
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_single_steps_agree_with_diffusers(sampler):
+    from diffusers import DDIMScheduler, DDPMScheduler
+
+    timesteps = 40
+    reference = scheduler(DDIMScheduler if sampler == "ddim" else DDPMScheduler, timesteps)
+    alpha_bar = diffusion.cosine_alpha_bar(timesteps)
+    for level in (timesteps, 30, 11, 2, 1):
+        z, v = torch.randn(64, 3, generator=seeded(level)), torch.randn(64, 3, generator=seeded(99))
+        ours = diffusion.step(z, v, alpha_bar[level], alpha_bar[level - 1], sampler=sampler, generator=seeded(7))
+        theirs = reference.step(v, level - 1, z, generator=seeded(7)).prev_sample
+        torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=2e-3)
+
+
+def test_training_and_sampling_recover_a_mixture_of_two_gaussians():
+    centres = torch.tensor([[1.2, 0.0], [-0.8, 0.6]])
+
+    def draw(generator):
+        which = (torch.rand(2000, generator=generator) < 0.4).long()
+        return centres[which] + 0.2 * torch.randn(2000, 2, generator=generator)
+
+    target = draw(seeded(5))
+    shape = diffusion.DenoiserShape(latent_dim=2, hidden=64, blocks=2, timesteps=100)
+    model, history = diffusion.fit_diffusion(draw, target, shape, epochs=150, lr=2e-3, ema_decay=0.99)
+    assert history["loss"].iloc[-10:].mean() < 0.7 * history["loss"].iloc[0]
+    for sampler in ("ddim", "ddpm"):
+        made = diffusion.sample_latents(model, 4000, sampler=sampler, steps=100, generator=seeded(1))
+        share = (made[:, 0] < 0.2).float().mean()
+        assert share.item() == pytest.approx(0.4, abs=0.06)
+        torch.testing.assert_close(made.mean(dim=0), target.mean(dim=0), atol=0.1, rtol=0)
+        torch.testing.assert_close(torch.cov(made.T), torch.cov(target.T), atol=0.1, rtol=0)
+        assert made[made[:, 0] > 0.2].std(dim=0).max() < 0.35  # the modes are not smeared together
+
+
+@pytest.fixture
+def conditional() -> diffusion.Denoiser:
+    torch.manual_seed(0)
+    model = diffusion.Denoiser(diffusion.DenoiserShape(latent_dim=2, hidden=16, cond_dim=1, timesteps=20))
+    torch.nn.init.normal_(model.outlet.weight)
+    return model.eval()
+
+
+@torch.no_grad()
+def test_the_null_condition_is_learned_and_is_not_zero(conditional):
+    z, level = torch.randn(5, 2, generator=seeded()), torch.tensor([7])
+    absent = conditional(z, level, None)
+    dropped = conditional(z, level, torch.randn(5, 1, generator=seeded()), torch.zeros(5, dtype=torch.bool))
+    torch.testing.assert_close(absent, dropped)
+    assert not torch.allclose(absent, conditional(z, level, torch.zeros(5, 1)), atol=1e-3)
+    assert "null_token" in dict(conditional.named_parameters())
+
+
+@torch.no_grad()
+def test_guidance_is_linear_between_null_and_condition(conditional):
+    z, level, cond = torch.randn(5, 2, generator=seeded()), torch.tensor([7]), torch.ones(5, 1)
+    plain, null = conditional(z, level, cond), conditional(z, level, None)
+    torch.testing.assert_close(diffusion.guided(conditional, z, level, cond, 1.0), plain)
+    torch.testing.assert_close(diffusion.guided(conditional, z, level, cond, 0.0), null)
+    torch.testing.assert_close(diffusion.guided(conditional, z, level, cond, 3.0), null + 3 * (plain - null))
+
+
+def test_condition_dropout_trains_the_null_token():
+    x = torch.randn(300, 2, generator=seeded())
+    shape = diffusion.DenoiserShape(latent_dim=2, hidden=16, blocks=1, cond_dim=1, timesteps=20)
+    options = {"train_cond": x[:, :1], "val_cond": x[:, :1], "epochs": 3}
+    kept = diffusion.fit_diffusion(lambda g: x, x, shape, cond_dropout=0.0, **options)[0].null_token
+    dropped = diffusion.fit_diffusion(lambda g: x, x, shape, cond_dropout=0.5, **options)[0].null_token
+    torch.manual_seed(0)
+    initial = diffusion.Denoiser(shape).null_token
+    assert torch.equal(kept, initial)
+    assert not torch.equal(dropped, initial)
+
+
+def test_levels_of_a_batch_cover_the_schedule_evenly():
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, z, level, cond=None, present=None):
+            seen.append(level)
+            return torch.zeros_like(z)
+
+    diffusion.diffusion_loss(Spy(), torch.zeros(100, 2), diffusion.cosine_alpha_bar(50), generator=seeded())
+    assert sorted(seen[0].tolist()) == sorted(2 * list(range(1, 51)))
+
+
+def test_same_seed_same_samples_and_unlike_seeds_differ(toy_generator):
+    draws = [diffusion.sample_latents(toy_generator.denoiser, 20, steps=5, generator=seeded(s)) for s in (0, 0, 1)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_averaged_weights_lag_behind(toy_generator):
+    x = torch.randn(300, 3, generator=seeded())
+    shape = toy_generator.denoiser.shape
+    slow, fast = (diffusion.fit_diffusion(lambda g: x, x, shape, epochs=2, lr=1e-3, ema_decay=d)[0] for d in (0.999, 0.0))
+    torch.manual_seed(0)
+    start = diffusion.Denoiser(shape)
+
+    def moved(model):
+        pairs = zip(model.state_dict().values(), start.state_dict().values(), strict=True)
+        return sum(float((a - b).square().sum()) for a, b in pairs)
+
+    assert moved(slow) < moved(fast)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"sampler": "euler"}, "ddim"), ({"steps": 0}, "1..50"), ({"steps": 51}, "1..50")]
+)
+def test_bad_sampling_requests_say_what_is_possible(toy_generator, options, message):
+    with pytest.raises(ValueError, match=message):
+        diffusion.sample_latents(toy_generator.denoiser, 2, generator=seeded(), **options)
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice():
+    bad = torch.full((300, 2), torch.nan)
+    with pytest.raises(FloatingPointError, match="epoch 1: lower LR"):
+        diffusion.fit_diffusion(lambda g: bad, bad, diffusion.DenoiserShape(latent_dim=2, hidden=8), epochs=1)

@@ -1,0 +1,340 @@
+"""Each metric against a closed form, on equal inputs, and on a distortion whose direction is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+
+from chaoslib import metrics
+
+N, L = 4000, 50
+LOW, HIGH = 0.005, 0.02  # the two states of the volatility mixture, per day
+
+DISTANCES = {  # every comparison of two samples, as one number that vanishes on equal inputs
+    "std_ratio": lambda a, b: metrics.std_ratio(a, b) - 1,
+    "q01_ratio": lambda a, b: metrics.quantile_ratio(a, b, 0.01) - 1,
+    "q99_ratio": lambda a, b: metrics.quantile_ratio(a, b, 0.99) - 1,
+    "wasserstein": metrics.wasserstein,
+    "ks": lambda a, b: metrics.ks(a, b)[0],
+    "acf_mae": metrics.acf_mae,
+    "acf_abs_mae": metrics.acf_abs_mae,
+    "log_rv_sd_ratio": lambda a, b: metrics.log_rv_sd_ratio(a, b) - 1,
+    "vol_sd_ratio": lambda a, b: metrics.vol_sd_ratio(a, b) - 1,
+    "log_rv_w1": lambda a, b: metrics.w1_per_window(metrics.log_rv(a), metrics.log_rv(b)),
+    "max_drawdown_w1": lambda a, b: metrics.w1_per_window(metrics.max_drawdown(a), metrics.max_drawdown(b)),
+}
+
+returns = st.floats(-0.5, 0.5, allow_subnormal=False)
+some_windows = hnp.arrays(float, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12), elements=returns)
+spread = hnp.arrays(float, (4, 6), elements=returns).filter(lambda x: np.std(x) > 1e-3)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def noise(rng) -> np.ndarray:
+    """White noise: every fact but the standard deviation of .01 is zero."""
+    return 0.01 * rng.standard_normal((N, L))
+
+
+@pytest.fixture
+def mixture(rng) -> np.ndarray:
+    """White noise with one volatility for each window, LOW or HIGH: |r| is correlated alike at all lags."""
+    return rng.choice([LOW, HIGH], size=(N, 1)) * rng.standard_normal((N, L))
+
+
+def mixture_acf_abs() -> float:
+    """Autocorrelation of |r| = s|z| when s is fixed in a window: Var(s) E|z|^2 over the variance of |r|."""
+    mean, second = (LOW + HIGH) / 2, (LOW**2 + HIGH**2) / 2
+    return (2 / np.pi) * (second - mean**2) / (second - (2 / np.pi) * mean**2)
+
+
+def ar1(rng, phi: float) -> np.ndarray:
+    """(N, L) windows of a stationary AR(1) with unit variance."""
+    windows = rng.standard_normal((N, L))
+    for day in range(1, L):
+        windows[:, day] = phi * windows[:, day - 1] + np.sqrt(1 - phi**2) * windows[:, day]
+    return windows
+
+
+def signs(rng, *shape: int) -> np.ndarray:
+    return rng.choice([-1.0, 1.0], size=shape)
+
+
+# Comparisons of two samples
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_a_sample_differs_neither_from_itself_nor_from_its_own_repetition(distance, mixture):
+    assert distance(mixture, mixture) == pytest.approx(0, abs=1e-12)
+    twice = np.concatenate([mixture, mixture])
+    # a quantile interpolates between neighbours, so repetition moves it by less than their gap
+    assert distance(mixture, twice) == pytest.approx(0, abs=1e-4)
+    assert distance(twice, mixture) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_no_window_of_the_larger_sample_is_dropped(distance, mixture):
+    wild_with_memory = 3 * (mixture + np.roll(mixture, 1, axis=1))
+    longer = np.concatenate([mixture, wild_with_memory])  # cut to the size of `mixture`, it would be `mixture`
+    assert abs(distance(mixture, longer)) > 5e-3
+    assert abs(distance(longer, mixture)) > 5e-3
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_single_precision_loses_nothing(distance, mixture):
+    wild = 1.5 * mixture[: N // 2]
+    single = distance(mixture.astype(np.float32), wild.astype(np.float32))
+    assert single == pytest.approx(distance(mixture, wild), rel=1e-3, abs=1e-6)
+
+
+@given(spread, st.floats(0.1, 10), st.floats(-1, 1))
+def test_std_ratio_is_the_scale_whatever_the_shift(windows, scale, shift):
+    assert metrics.std_ratio(windows, scale * windows + shift) == pytest.approx(scale)
+    assert metrics.std_ratio(windows, -scale * windows) == pytest.approx(scale)
+
+
+def test_doubling_doubles_every_ratio_of_scale(mixture):
+    assert metrics.std_ratio(mixture, 2 * mixture) == pytest.approx(2)
+    assert metrics.vol_sd_ratio(mixture, 2 * mixture) == pytest.approx(2)
+    assert metrics.quantile_ratio(mixture, 2 * mixture, 0.01) == pytest.approx(2)
+    assert metrics.log_rv_sd_ratio(mixture, 2 * mixture) == pytest.approx(1)  # relative dispersion is unchanged
+
+
+def test_quantile_ratio_reads_the_tail_it_is_asked_for(noise):
+    crash = np.where(noise < np.quantile(noise, 0.05), 3 * noise, noise)
+    assert metrics.quantile_ratio(noise, crash, 0.01) == pytest.approx(3)
+    assert metrics.quantile_ratio(noise, crash, 0.99) == pytest.approx(1)
+
+
+@given(spread, st.floats(-1, 1))
+def test_wasserstein_of_a_shift_is_the_shift(windows, shift):
+    assert metrics.wasserstein(windows, windows + shift) == pytest.approx(abs(shift), abs=1e-12)
+    assert metrics.w1_per_window(windows[:, 0], windows[:, 0] + shift) == pytest.approx(abs(shift), abs=1e-12)
+
+
+def test_wasserstein_of_a_wider_normal(noise):
+    other = 0.03 * np.random.default_rng(1).standard_normal((N // 2, L))
+    expected = 0.02 * np.sqrt(2 / np.pi)  # quantile functions differ by (.03 - .01) |z|
+    assert metrics.wasserstein(noise, other) == pytest.approx(expected, rel=0.02)
+    assert metrics.wasserstein(other, noise) == metrics.wasserstein(noise, other)
+
+
+def test_ks_of_equal_disjoint_and_half_shared_samples(noise):
+    assert metrics.ks(noise, noise) == (0, 1)
+    statistic, p_value = metrics.ks(noise, noise + 1)
+    assert statistic == 1
+    assert p_value < 1e-12
+    assert metrics.ks(np.array([[1.0, 2.0]]), np.array([[2.5, 1.5, 3.5, 0.5]]))[0] == 0.5  # by hand
+    half = np.concatenate([noise, noise + 1])
+    assert metrics.ks(noise, half)[0] == pytest.approx(0.5)
+
+
+# Moments
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.8])
+def test_moments_of_a_coin(p):
+    coin = (np.arange(1000) < 1000 * p).astype(float).reshape(20, 50)
+    q = 1 - p
+    assert metrics.skewness(coin) == pytest.approx((q - p) / np.sqrt(p * q), abs=1e-9)
+    assert metrics.excess_kurtosis(coin) == pytest.approx((1 - 6 * p * q) / (p * q))
+
+
+@pytest.mark.parametrize(
+    ("law", "skewness", "kurtosis"), [(stats.norm, 0, 0), (stats.laplace, 0, 3), (stats.gumbel_r, 1.14, 2.4)]
+)
+def test_moments_of_continuous_laws(law, skewness, kurtosis):
+    draws = law.ppf((np.arange(10**6) + 0.5) / 10**6).reshape(-1, L)
+    assert metrics.skewness(draws) == pytest.approx(skewness, abs=0.01)
+    assert metrics.skewness(-draws) == pytest.approx(-skewness, abs=0.01)
+    assert metrics.excess_kurtosis(draws) == pytest.approx(kurtosis, abs=0.02)
+    assert metrics.excess_kurtosis(3 * draws + 1) == pytest.approx(metrics.excess_kurtosis(draws))
+
+
+# Autocorrelation
+
+
+@pytest.mark.parametrize("phi", [0.6, -0.5])
+def test_pooled_acf_of_an_ar1(rng, phi):
+    acf = metrics.pooled_acf(ar1(rng, phi), max_lag=6)
+    np.testing.assert_allclose(acf, phi ** np.arange(1, 7), atol=0.015)
+
+
+def test_pooled_acf_sees_volatility_that_lasts_longer_than_a_window(mixture):
+    acf = metrics.pooled_acf(np.abs(mixture))
+    assert acf.shape == (20,)
+    np.testing.assert_allclose(acf, mixture_acf_abs(), atol=0.02)
+    # the published definition takes each window's own mean away, and all of the memory with it
+    assert abs(metrics.windowed_acf(np.abs(mixture), 1) + 1 / L) < 0.01
+
+
+def test_acf_of_white_noise(noise):
+    assert np.abs(metrics.pooled_acf(noise)).max() < 0.01
+    assert metrics.windowed_acf(noise, 1) == pytest.approx(-1 / L, abs=0.006)
+    # where the bias comes from: days less their mean add up to zero, so all lags together are -1/2 in any window
+    assert sum(metrics.windowed_acf(noise, lag) for lag in range(1, L)) == pytest.approx(-0.5)
+
+
+@given(hnp.arrays(float, (5, 6), elements=returns).filter(lambda x: np.std(x) > 1e-3), st.permutations(range(5)))
+def test_acf_products_never_cross_windows(windows, order):
+    shuffled = windows[list(order)]
+    np.testing.assert_allclose(metrics.pooled_acf(shuffled, max_lag=5), metrics.pooled_acf(windows, max_lag=5), atol=1e-9)
+
+
+def test_acf_by_hand():
+    windows = np.array([[1.0, 1.0, -1.0], [-3.0, 1.0, 1.0]])  # mean 0, variance 14/6
+    np.testing.assert_allclose(metrics.pooled_acf(windows, max_lag=2), [-0.5 / (14 / 6), -2 / (14 / 6)])
+    # second window alone, demeaned: (-8, 4, 4) / 3; first: (2, 2, -4) / 3
+    assert metrics.windowed_acf(windows, 1) == pytest.approx((-4 / 24 - 16 / 96) / 2)
+
+
+def test_acf_stops_at_the_last_lag_that_a_window_holds():
+    windows = np.array([[1.0, -1.0, 2.0], [0.0, -2.0, 0.0]])  # mean 0, variance 10/6
+    np.testing.assert_allclose(metrics.pooled_acf(windows, max_lag=20), [-0.75 / (10 / 6), 1 / (10 / 6)])
+
+
+def test_windowed_acf_ignores_levels_and_dead_windows(noise):
+    levels = np.arange(N)[:, None]
+    assert metrics.windowed_acf(noise + levels, 1) == pytest.approx(metrics.windowed_acf(noise, 1), abs=1e-6)
+    assert metrics.pooled_acf(noise + levels, max_lag=1)[0] == pytest.approx(1, abs=1e-6)
+    for value in (0.0, 1 / 3):
+        with_dead = np.concatenate([noise, np.full((N, L), value)])
+        assert metrics.windowed_acf(with_dead, 1) == pytest.approx(metrics.windowed_acf(noise, 1))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.01, 0.003, 1 / 3])
+def test_acf_of_a_constant_sample_is_refused(value):
+    with pytest.raises(ValueError, match="constant"):
+        metrics.pooled_acf(np.full((40, L), value))
+
+
+def test_acf_distances_have_their_closed_forms(rng, noise, mixture):
+    expected = np.mean(0.6 ** np.arange(1, 21))
+    assert metrics.acf_mae(ar1(rng, 0.6), noise) == pytest.approx(expected, abs=0.01)
+    shuffled = rng.permutation(mixture.ravel()).reshape(mixture.shape)  # same days, no memory
+    assert metrics.acf_abs_mae(mixture, shuffled) == pytest.approx(mixture_acf_abs(), abs=0.02)
+    assert metrics.acf_abs_mae(shuffled, mixture) == metrics.acf_abs_mae(mixture, shuffled)
+    assert metrics.acf_mae(mixture, shuffled) < 0.02  # the memory is in the volatility, not in r
+
+
+# Volatility and drawdown of a window
+
+
+def test_realised_vol_is_a_root_mean_square(rng):
+    scale = np.array([0.01, 0.02, 0.05])
+    np.testing.assert_allclose(metrics.realised_vol(scale[:, None] * signs(rng, 3, L)), scale)
+    np.testing.assert_allclose(metrics.realised_vol(np.full((1, L), -0.01)), 0.01)  # the mean is not taken away
+    np.testing.assert_allclose(metrics.log_rv(scale[:, None] * signs(rng, 3, L)), np.log(scale))
+    assert np.isfinite(metrics.log_rv(np.zeros((1, L)))).all()
+
+
+def test_log_rv_sd_ratio_is_the_stretch_of_log_volatility(rng):
+    log_scale = rng.normal(-4.5, 0.3, size=(500, 1))
+    calm, wild = (np.exp(-4.5 + k * (log_scale + 4.5)) * signs(rng, 500, L) for k in (1, 1.7))
+    assert metrics.log_rv_sd_ratio(calm, wild) == pytest.approx(1.7)
+    assert metrics.log_rv_sd_ratio(wild, calm) == pytest.approx(1 / 1.7)
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ([0.9, 1.0, 1.1], 0.1),  # the level starts at 1: a first-day loss counts
+        ([1.1, 1.2, 1.3], 0.0),
+        ([2.0, 0.5, 1.0], 0.75),
+        ([1.2, 0.9, 1.5, 1.2, 1.4], 0.25),  # the deeper of two falls
+        ([0.8, 0.6, 0.3], 0.7),
+        ([1.0, 1.0], 0.0),
+    ],
+)
+def test_max_drawdown_by_hand(levels, expected):
+    windows = np.diff(np.log([1.0, *levels]))[None]
+    np.testing.assert_allclose(metrics.max_drawdown(windows), [expected], atol=1e-12)
+
+
+@given(some_windows)
+def test_max_drawdown_is_the_worst_buy_and_sell(windows):
+    levels = np.exp(np.concatenate([np.zeros((len(windows), 1)), np.cumsum(windows, axis=1)], axis=1))
+    worst = [max(1 - row[j] / row[i] for i in range(len(row)) for j in range(i, len(row))) for row in levels]
+    found = metrics.max_drawdown(windows)
+    np.testing.assert_allclose(found, worst, atol=1e-9)
+    assert (found >= 0).all()
+    assert (found < 1).all()
+
+
+@given(some_windows)
+def test_max_drawdown_of_a_rise_is_zero_and_grows_with_scale(windows):
+    np.testing.assert_array_equal(metrics.max_drawdown(np.abs(windows)), 0)
+    assert (metrics.max_drawdown(2 * windows) >= metrics.max_drawdown(windows)).all()
+
+
+# Dynamics inside a window
+
+
+def test_half_window_correlation_of_known_volatilities(rng):
+    log_scale = rng.multivariate_normal([-4.5, -4.5], [[0.09, 0.054], [0.054, 0.09]], size=300)
+    alternating = np.tile([1.0, -1.0], 12)  # mean 0, sd 1
+    windows = np.concatenate([np.exp(log_scale[:, [half]]) * alternating for half in (0, 1)], axis=1)
+    assert metrics.half_window_correlation(windows) == pytest.approx(np.corrcoef(log_scale.T)[0, 1])
+
+
+def test_half_window_correlation_separates_flat_volatility_from_none(noise, mixture):
+    assert metrics.half_window_correlation(mixture) > 0.9
+    assert abs(metrics.half_window_correlation(noise)) < 0.05
+    both = metrics.half_window_correlation(np.concatenate([mixture[:, :25], noise[:, 25:]], axis=1))
+    assert abs(both) < 0.05
+
+
+def volatile_after_a_fall(rng, low: float = 1.0, high: float = 3.0) -> np.ndarray:
+    """(N, L) signs times a size that is `high` on the day after a fall and `low` otherwise."""
+    sign = signs(rng, N, L + 1)
+    return sign[:, 1:] * np.where(sign[:, :-1] < 0, high, low)
+
+
+def test_leverage_of_a_constructed_path(rng):
+    windows = volatile_after_a_fall(rng)
+    expected = -2 / np.sqrt(5)  # -E[m] / sqrt(E[m^2]) for sizes m of 1 and 3
+    assert metrics.leverage(windows, max_lag=1) == pytest.approx(expected, abs=0.01)
+    assert metrics.leverage(windows) == pytest.approx(expected / 10, abs=0.005)  # lags 2..10 are independent
+    assert metrics.leverage(-windows) == pytest.approx(-metrics.leverage(windows))
+    assert metrics.leverage(0.01 * windows) == pytest.approx(metrics.leverage(windows))
+
+
+def test_leverage_leaves_skewness_out(rng):
+    skewed = 1 - rng.exponential(size=(N, L))
+    assert np.corrcoef(skewed.ravel(), skewed.ravel() ** 2)[0, 1] < -0.6  # what lag 0 would add
+    assert abs(metrics.leverage(skewed)) < 0.01
+
+
+@settings(deadline=None)
+@given(st.permutations(range(4)), st.integers(0, 100))
+def test_leverage_products_never_cross_windows(order, seed):
+    windows = np.random.default_rng(seed).standard_normal((4, 12))
+    assert metrics.leverage(windows[list(order)]) == pytest.approx(metrics.leverage(windows))
+
+
+# Latents
+
+
+def test_latents_of_a_standard_normal(rng):
+    described = metrics.describe_latents(rng.standard_normal((20_000, 16)))
+    assert described["norm_median"] == pytest.approx(stats.chi.median(16), rel=0.01)
+    assert described["norm_p99"] == pytest.approx(stats.chi.ppf(0.99, 16), rel=0.01)
+    assert described["std_min"] == pytest.approx(1, abs=0.03)
+    assert described["std_max"] == pytest.approx(1, abs=0.03)
+    assert described["excess_kurtosis_mean"] == pytest.approx(0, abs=0.05)
+    assert described["abs_correlation_mean"] < 0.01
+
+
+def test_latents_that_are_wide_heavy_and_redundant(rng):
+    z = rng.laplace(size=20_000)
+    described = metrics.describe_latents(np.stack([z, -3 * z], axis=1))
+    assert described["abs_correlation_mean"] == pytest.approx(1)
+    assert described["std_max"] == pytest.approx(3 * described["std_min"])
+    assert described["norm_median"] == pytest.approx(np.sqrt(10) * np.median(np.abs(z)))
+    assert described["excess_kurtosis_mean"] == pytest.approx(3, abs=0.5)

@@ -1,0 +1,223 @@
+"""Published tables: their columns, which other programs read, and numbers that agree with each other."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chaoslib import metrics, tables
+
+# fmt: off
+UNCONDITIONAL = [
+    "model", "seed", "split", "mean", "std", "skew", "excess_kurtosis", "min", "max", "ks_stat", "ks_pvalue",
+    "q01_real", "q01_gen", "q01_abs_err", "q05_real", "q05_gen", "q05_abs_err", "q50_real", "q50_gen", "q50_abs_err",
+    "q95_real", "q95_gen", "q95_abs_err", "q99_real", "q99_gen", "q99_abs_err",
+    "acf_l1", "acf_l2", "mdd_mean", "mdd_std", "mdd_p05", "mdd_p50", "mdd_p95",
+]
+DATA_SUMMARY = [
+    "dataset", "source", "start", "end", "n_days", "mean", "std", "skew", "excess_kurtosis", "min", "max", "sha256",
+]
+# fmt: on
+DISTANCES = ["model", "seed", "reference", "metric", "real", "value", "distance"]
+L = 50
+
+
+@pytest.fixture(scope="module")
+def real() -> np.ndarray:
+    """Windows with one volatility each, as float32 like every sample that a table describes."""
+    rng = np.random.default_rng(0)
+    windows = np.exp(rng.normal(-4.6, 0.4, size=(600, 1))) * rng.standard_normal((600, L))
+    return windows.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def fake() -> np.ndarray:
+    return (0.012 * np.random.default_rng(1).standard_t(5, size=(400, L))).astype(np.float32)
+
+
+def distances(real: np.ndarray, fake: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(tables.distance_rows("model", 0, "train", real, fake)).set_index("metric")
+
+
+# unconditional
+
+
+def test_unconditional_has_its_published_columns(real, fake):
+    row = tables.unconditional_row("ldm_post", 2, "test", real, fake)
+    assert list(row) == UNCONDITIONAL
+    assert [row.pop(key) for key in ("model", "seed", "split")] == ["ldm_post", 2, "test"]
+    assert all(type(value) is float and np.isfinite(value) for value in row.values())
+
+
+def test_unconditional_describes_the_generated_sample(real, fake):
+    row = tables.unconditional_row("m", 0, "train", real, fake)
+    days = fake.astype(float)
+    expected = {"mean": days.mean(), "std": days.std(), "min": days.min(), "max": days.max()}
+    expected |= {"q05_real": np.quantile(real, 0.05), "q05_gen": np.quantile(fake, 0.05)}
+    drawdowns = metrics.max_drawdown(fake)
+    expected |= {"mdd_mean": drawdowns.mean(), "mdd_std": drawdowns.std(), "mdd_p95": np.quantile(drawdowns, 0.95)}
+    expected |= {"acf_l1": metrics.windowed_acf(fake, 1), "acf_l2": metrics.windowed_acf(fake, 2)}
+    assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    assert 0 < row["mdd_p05"] < row["mdd_p50"] < row["mdd_p95"] < 1
+    assert row["excess_kurtosis"] > 1  # Student's t with five degrees of freedom
+
+
+def test_unconditional_errors_are_gaps_of_the_quantiles_beside_them(real, fake):
+    row = tables.unconditional_row("m", 0, "train", real, fake)
+    for percent in ("01", "05", "50", "95", "99"):
+        gap = abs(row[f"q{percent}_gen"] - row[f"q{percent}_real"])
+        assert row[f"q{percent}_abs_err"] == gap > 0
+    assert row["q01_real"] < row["q05_real"] < row["q50_real"] < row["q95_real"] < row["q99_real"]
+
+
+def test_unconditional_finds_no_gap_between_a_sample_and_itself(real):
+    row = tables.unconditional_row("real_train", 0, "train", real, real)
+    assert (row["ks_stat"], row["ks_pvalue"]) == (0, 1)
+    assert all(row[name] == 0 for name in UNCONDITIONAL if name.endswith("abs_err"))
+
+
+def test_unconditional_follows_a_distortion(real):
+    row = tables.unconditional_row("m", 0, "train", real, 2 * real)
+    same = tables.unconditional_row("m", 0, "train", real, real)
+    assert row["ks_stat"] > 0.1
+    assert row["q99_abs_err"] == pytest.approx(row["q99_real"])
+    assert row["mdd_mean"] > same["mdd_mean"]
+    for name in ("skew", "excess_kurtosis", "acf_l1"):
+        assert row[name] == pytest.approx(same[name], abs=1e-4)
+
+
+# distances
+
+
+def test_distances_are_zero_on_equal_inputs(real):
+    rows = distances(real, real)
+    np.testing.assert_allclose(rows["distance"], 0, atol=1e-12)
+    assert rows.index.is_unique
+
+
+def test_distances_have_their_columns_and_agree_with_their_values(real, fake):
+    rows = tables.distance_rows("gjr_fhs", 1, "test", real, fake)
+    assert all(list(row) == DISTANCES for row in rows)
+    assert all((row["model"], row["seed"], row["reference"]) == ("gjr_fhs", 1, "test") for row in rows)
+    frame = pd.DataFrame(rows).set_index("metric")
+    assert (frame["distance"] > 0).all()
+    assert (frame.loc[["std_ratio", "vol_sd_ratio", "log_rv_sd_ratio", "q01_ratio", "q99_ratio"], "real"] == 1).all()
+    described = frame[frame["real"].notna() & ~frame.index.str.endswith("_w1")]
+    np.testing.assert_allclose(described["distance"], (described["value"] - described["real"]).abs())
+    # a Wasserstein distance is never less than the gap of the means beside it
+    transported = frame[frame.index.str.endswith("_w1")]
+    assert (transported["distance"] >= (transported["value"] - transported["real"]).abs() - 1e-9).all()
+
+
+def test_distances_of_a_doubled_sample(real):
+    rows = distances(real, 2 * real)
+    for name in ("std_ratio", "vol_sd_ratio", "q01_ratio", "q99_ratio"):
+        assert rows.loc[name, "value"] == pytest.approx(2, rel=1e-5)
+        assert rows.loc[name, "distance"] == pytest.approx(1, rel=1e-5)
+    assert rows.loc["log_rv_w1", "distance"] == pytest.approx(np.log(2), rel=1e-5)
+    assert rows.loc["w1_over_std", "distance"] == pytest.approx(np.mean(np.abs(real)) / np.std(real), rel=1e-3)
+    assert rows.loc["max_drawdown_w1", "value"] > rows.loc["max_drawdown_w1", "real"]
+    blind_to_scale = ["log_rv_sd_ratio", "excess_kurtosis", "half_window_correlation", "leverage", "acf_mae", "acf_abs_mae"]
+    np.testing.assert_allclose(rows.loc[blind_to_scale, "distance"], 0, atol=1e-4)
+
+
+def test_distances_of_a_shifted_sample(real):
+    std = float(np.std(real))
+    rows = distances(real, real + np.float32(std))
+    assert rows.loc["w1_over_std", "distance"] == pytest.approx(1, rel=1e-4)
+    assert rows.loc["return_50d_w1", "distance"] == pytest.approx(L * std, rel=1e-4)
+    assert rows.loc["return_50d_w1", "value"] > rows.loc["return_50d_w1", "real"]
+    assert rows.loc["max_drawdown_w1", "value"] < rows.loc["max_drawdown_w1", "real"]
+    np.testing.assert_allclose(rows.loc[["std_ratio", "acf_mae"], "distance"], 0, atol=1e-4)
+
+
+def test_distances_notice_lost_memory(real):
+    shuffled = np.random.default_rng(2).permutation(real.ravel()).reshape(real.shape)
+    rows = distances(real, shuffled)
+    np.testing.assert_allclose(
+        rows.loc[["std_ratio", "w1_over_std", "q01_ratio", "excess_kurtosis"], "distance"], 0, atol=1e-4
+    )
+    assert rows.loc["half_window_correlation", "value"] < 0.2 < 0.8 < rows.loc["half_window_correlation", "real"]
+    assert rows.loc["log_rv_sd_ratio", "value"] < 0.5
+    assert rows.loc["acf_abs_mae", "distance"] > 0.1
+
+
+# data_summary
+
+
+def test_summarise_data_is_one_row_of_its_columns():
+    dates = pd.date_range("2000-01-03", periods=5, freq="B")
+    prices = pd.DataFrame({"date": dates, "close": [100.0, 110.0, 99.0, 99.0, 104.0], "vix": 20.0})
+    log_returns = np.diff(np.log(prices["close"]))
+    provenance = {"source": "snapshot", "sha256": "ab12", "note": "not a column"}
+    summary = tables.summarise_data("sp500_logret", prices, log_returns, provenance)
+    assert list(summary.columns) == DATA_SUMMARY
+    (row,) = summary.to_dict("records")
+    assert row["n_days"] == 4  # returns, not prices
+    assert (row["start"], row["end"]) == ("2000-01-03", "2000-01-07")
+    assert (row["dataset"], row["source"], row["sha256"]) == ("sp500_logret", "snapshot", "ab12")
+    assert row["mean"] == pytest.approx(np.log(1.04) / 4)
+    assert row["min"] == pytest.approx(np.log(0.9))
+    assert row["max"] == pytest.approx(np.log(1.1))
+    assert row["std"] == pytest.approx(log_returns.std())
+    assert row["skew"] == pytest.approx(metrics.skewness(log_returns))
+    assert row["excess_kurtosis"] == pytest.approx(metrics.excess_kurtosis(log_returns))
+
+
+# LaTeX
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "model": ["ldm_post", "gjr_fhs"],
+            "n_days": [123456, 2],
+            "ks_stat": [0.123456, np.nan],
+            "mean": [-1.23456e-7, 1234.5678],
+            "passed": [True, False],
+        }
+    )
+
+
+def cells(text: str) -> list[list[str]]:
+    """Rows of a tabular, the header first."""
+    lines = [line.removesuffix(r"\\").strip() for line in text.splitlines() if line.endswith(r"\\")]
+    return [[cell.strip() for cell in line.split(" & ")] for line in lines]
+
+
+def test_latex_is_a_booktabs_tabular(frame):
+    text = tables.latex(frame)
+    order = [text.index(part) for part in (r"\begin{tabular}", r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}")]
+    assert order == sorted(order)
+    header, *body = cells(text)
+    assert header == ["model", r"n\_days", r"ks\_stat", "mean", "passed"]
+    assert body[0] == [r"ldm\_post", "123456", "0.1235", "-1.235e-07", "True"]
+    assert body[1] == [r"gjr\_fhs", "2", "", "1235", "False"]  # a missing number is an empty cell
+
+
+def test_latex_leaves_the_frame_alone(frame):
+    before = frame.copy()
+    tables.latex(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_latex_keeps_four_significant_digits(real, fake):
+    rows = pd.DataFrame([tables.unconditional_row("ldm_post", 0, "train", real, fake)])
+    header, body = cells(tables.latex(rows))
+    assert header == [name.replace("_", r"\_") for name in UNCONDITIONAL]
+    for name, cell in zip(UNCONDITIONAL[3:], body[3:], strict=True):
+        assert float(cell) == pytest.approx(rows[name].item(), rel=5.1e-4)
+        assert len(cell.split("e")[0].lstrip("-0.").replace(".", "")) <= 4
+
+
+@pytest.mark.parametrize("sign", ["_", "&", "%", "#", "$"])
+def test_latex_escapes_what_a_csv_file_may_be_called(sign):
+    text = tables.latex(pd.DataFrame({"source": [f"mine{sign}yours.csv"]}))
+    assert f"mine\\{sign}yours.csv" in text
+
+
+def test_both_names_the_csv_and_its_tex(frame):
+    files = tables.both("data_summary", frame)
+    assert list(files) == ["tables/data_summary.csv", "tables/data_summary.tex"]
+    assert files["tables/data_summary.csv"] is frame
+    assert files["tables/data_summary.tex"] == tables.latex(frame)

@@ -1,0 +1,243 @@
+"""The quick profile end to end through Snakemake, and what reruns when something changes."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from chaoslib import stages
+
+pytestmark = pytest.mark.end_to_end
+
+
+class Workflow:
+    """A copy of the project in a temporary folder, and snakemake calls on it."""
+
+    def __init__(self, root: Path, folder: Path):
+        self.folder = folder / "project"
+        self.folder.mkdir(parents=True)
+        for name in ("params", "notebooks", "workflow", "chaoslib"):
+            shutil.copytree(root / name, self.folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__"))
+        shutil.copy(root / "pyproject.toml", self.folder)
+        self.run_dir = self.folder / "runs/quick/sp500_logret"
+        self.published = self.folder / "figures/quick"
+
+    def call(self, *flags: str, target: str = "publish", **config: str) -> subprocess.CompletedProcess:
+        settings = {
+            "profile": "quick",
+            "dataset": "sp500_logret",
+            "source": "snapshot",
+            "runs": "runs",
+            "seeds": "",
+        } | config
+        command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", "runs"]
+        command += ["--workflow-profile", "workflow/profiles/default", "--cores", "2", *flags]
+        command += ["--config", *(f"{key}={value}" for key, value in settings.items()), "--", target]
+        # the copied package must win over the installed one, in snakemake and in the kernels
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def planned(self, **config: str) -> set[str]:
+        """Places that a call would run; `publish` for the last rule."""
+        dry = self.call("--dry-run", "--quiet", "host", **config)
+        assert dry.returncode == 0, dry.stderr + dry.stdout
+        text = dry.stdout + dry.stderr
+        found = {
+            line.strip().removesuffix(": started").split()[-1] for line in text.splitlines() if line.endswith(": started")
+        }
+        return found | ({"publish"} if "rule publish" in text else set())
+
+    def tables(self) -> dict[str, str]:
+        paths = self.published.glob("tables/*.csv")
+        return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def workflow(root, tmp_path_factory) -> Workflow:
+    made = Workflow(root, tmp_path_factory.mktemp("workflow"))
+    result = made.call()
+    assert result.returncode == 0, result.stdout + result.stderr
+    made.output = result.stdout + result.stderr
+    return made
+
+
+def test_the_gate_is_passed_by_the_vae_that_is_used(workflow):
+    verdicts = json.loads((workflow.run_dir / "seed0/04_probe/probe.json").read_text())
+    assert verdicts["03_vae.gaussian"] == []
+    assert verdicts["03_vae.mse"] != []
+
+
+def test_every_table_is_there_and_readable(workflow):
+    wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
+    assert wanted <= set(workflow.tables())
+    for name in wanted:
+        frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
+        latex = (workflow.published / f"tables/{name}.tex").read_text()
+        assert len(frame)
+        assert latex.count(r"\\") == len(frame) + 1
+        assert r"\toprule" in latex
+
+
+def test_tables_hold_every_model_split_and_seed(workflow):
+    table = pd.read_csv(workflow.published / "tables/unconditional.csv")
+    models = {"real_train", "iid_bootstrap", "block_bootstrap", "garch_t", "gjr_fhs", "vae_prior", "ldm_post", "ldm_mu"}
+    splits = {"train", "test", "train_stress", "test_stress"}
+    assert set(table[["model", "split"]].itertuples(index=False, name=None)) == {(m, s) for m in models for s in splits}
+    assert set(table["seed"]) == {0}
+    assert table.drop(columns=["model", "split"]).notna().all(axis=None)
+
+
+def test_every_figure_is_published_as_pdf_and_png(workflow):
+    pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
+    assert pdf == png
+    assert {name[:5] for name in pdf} == {"fig01", "fig02", "fig03", "fig04", "fig05", "fig06", "fig09"}
+
+
+def test_progress_names_stage_variant_and_seed(workflow):
+    assert "seed0/03_vae.gaussian: epoch" in workflow.output
+    assert "s left" in workflow.output
+    assert "without encryption" not in workflow.output
+
+
+def test_metadata_names_every_run(workflow, root):
+    metadata = json.loads((workflow.published / "run_metadata.json").read_text())
+    assert set(metadata["nodes"]) == {stages.place(node, 0) for node in stages.nodes(root)}
+    assert metadata["environment"]["versions"][0]["torch"]
+
+
+def test_a_second_call_runs_nothing(workflow):
+    assert workflow.planned() == set()
+
+
+def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
+    path = workflow.folder / "notebooks/03_vae.ipynb"
+    before = path.read_text()
+    content = json.loads(before)
+    content["cells"][1] |= {"execution_count": 1, "outputs": [{"output_type": "stream", "name": "stdout", "text": "x"}]}
+    path.write_text(json.dumps(content))
+    try:
+        assert workflow.planned() == set()
+    finally:
+        path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("node", "key", "reruns"),
+    [
+        ("06_diffusion.post", "LR", {"seed0/06_diffusion.post", "09_evaluation", "publish"}),
+        ("03_vae.mse", "LR", {"seed0/03_vae.mse", "seed0/04_probe", "seed0/05_latents.gaussian", "seed0/06_diffusion.mu"}
+         | {"seed0/06_diffusion.post", "09_evaluation", "publish"}),
+    ],
+)  # fmt: skip
+def test_one_changed_key_reruns_that_node_and_what_follows(workflow, node, key, reruns):
+    path = workflow.folder / f"params/quick/{node}.yaml"
+    before = path.read_text()
+    path.write_text(yaml.safe_dump((yaml.safe_load(before) or {}) | {key: 0.000123}))
+    try:
+        assert workflow.planned() == reruns
+    finally:
+        path.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("module", "least", "never"),
+    [("figures", set(), {"seed0/03_vae.mse"}), ("baselines", {"09_evaluation"}, {"seed0/06_diffusion.post"})],
+)
+def test_an_edited_module_reruns_only_those_who_reach_it(workflow, module, least, never):
+    path = workflow.folder / f"chaoslib/{module}.py"
+    before = path.read_text()
+    path.write_text(before + "# edited\n")
+    try:
+        planned = workflow.planned()
+    finally:
+        path.write_text(before)
+    assert least <= planned
+    assert not never & planned
+
+
+def test_a_wrong_key_stops_the_call_before_anything_runs(workflow):
+    path = workflow.folder / "params/quick/06_diffusion.post.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("EPOCHS", "EPOCH"))
+    try:
+        result = workflow.call()
+    finally:
+        path.write_text(before)
+    assert result.returncode != 0
+    assert "params/quick/06_diffusion.post.yaml: unknown key EPOCH" in result.stdout + result.stderr
+
+
+def test_another_run_of_the_same_seed_gives_the_same_tables(workflow):
+    """Only the stages that draw: their outputs are removed and made again from the same inputs."""
+    first = workflow.tables()
+    for place in ("seed0/03_vae.gaussian", "seed0/06_diffusion.post"):
+        shutil.rmtree(workflow.run_dir / place)
+    result = workflow.call()
+    assert result.returncode == 0, result.stdout + result.stderr
+    second = workflow.tables()
+    assert {k: v for k, v in first.items() if k != "timings"} == {k: v for k, v in second.items() if k != "timings"}
+
+
+def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
+    overlay = workflow.folder / "params/quick/06_diffusion.mu.yaml"
+    before = overlay.read_text()
+    overlay.write_text(before.replace("LR: 1.0e-3", "LR: 1.0e+30"))
+    other = workflow.folder / "params/quick/06_diffusion.post.yaml"
+    untouched = other.read_text()
+    other.write_text(untouched.replace("EPOCHS: 40", "EPOCHS: 2"))
+    try:
+        result = workflow.call()
+    finally:
+        overlay.write_text(before)
+        other.write_text(untouched)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "FloatingPointError" in text
+    assert "lower LR" in text
+    log = json.loads((workflow.run_dir / "logs/seed0/06_diffusion.mu.ipynb").read_text())
+    assert any(out["output_type"] == "error" for cell in log["cells"] for out in cell.get("outputs", []))
+    assert (workflow.run_dir / "seed0/06_diffusion.post/SHA256SUMS").exists()
+    assert not (workflow.run_dir / "seed0/06_diffusion.mu/SHA256SUMS").exists()
+    assert workflow.planned() >= {"seed0/06_diffusion.mu"}
+
+
+def test_a_collapsed_vae_stops_the_run_with_the_reason(workflow):
+    """When the VAE that the diffusion asks for is one that failed the gate."""
+    params = workflow.folder / "params/paper/05_latents.gaussian.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse"))
+    try:
+        target = "quick/sp500_logret/seed0/05_latents.gaussian/SHA256SUMS"
+        result = workflow.call(target=target)
+    finally:
+        params.write_text(before)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "VarianceCollapse: 03_vae.mse failed the probe: " in text
+    assert (workflow.run_dir / "seed0/04_probe/figures/fig04_probe.png").exists()
+
+
+def test_check_runs_the_data_stage_alone_on_a_users_file(workflow, root):
+    closes = pd.read_csv(root / "chaoslib/snapshot/closes.csv").query("date >= '2010'")
+    closes = closes.rename(columns={"sp500": "close"})[["date", "close", "vix"]].reset_index(drop=True)
+    closes.to_csv(workflow.folder / "mine.csv", index=False)
+    good = workflow.call(target="check", dataset="mine.csv")
+    assert good.returncode == 0, good.stdout + good.stderr
+    made = {path.name for path in (workflow.folder / "runs/quick/csv_mine").iterdir()}
+    assert made == {"01_data", "logs"}
+    closes.loc[700, "close"] = -1.0
+    closes.to_csv(workflow.folder / "mine.csv", index=False)
+    bad = workflow.call(target="check", dataset="mine.csv")
+    assert bad.returncode != 0
+    assert "DataError: row 700 (2012-" in bad.stdout + bad.stderr
+    assert "close is -1.0" in bad.stdout + bad.stderr

@@ -1,0 +1,91 @@
+"""Speed of training and sampling on one thread, beside the bare matrix products of the same shapes in the same run.
+
+    python workflow/bench.py
+
+The last column, seconds over those of the products, says how much is overhead; it holds on a noisy machine.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from chaoslib import diffusion, generate, vae
+from chaoslib.windows import Scaler
+
+N, BATCH, WINDOWS = 3999, 256, 5000  # training windows of the paper, batch, windows sampled
+REPEATS = 3
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Shortest of a few executions: the one least disturbed by neighbours."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def products(model: torch.nn.Module, rows: int, *, backward: bool) -> Callable[[], None]:
+    """The matrix products of one pass of `rows` through every linear layer of a model, and of its gradients."""
+    shapes = [layer.weight.shape for layer in model.modules() if isinstance(layer, torch.nn.Linear)]
+    operands = [(torch.randn(rows, i), torch.randn(i, o), torch.randn(rows, o)) for o, i in shapes]
+
+    def work() -> None:
+        for x, weight, gradient in operands:
+            x @ weight
+            if backward:
+                x.T @ gradient
+                gradient @ weight.T
+
+    return work
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    x, z = torch.randn(N, 50, generator=generator), torch.randn(N, 16, generator=generator)
+    autoencoder, denoiser = vae.GaussianVAE(vae.VAEShape()), diffusion.Denoiser(diffusion.DenoiserShape())
+    scaler = Scaler(50, 0.0, 0.01, 3.0, 0.4)
+    latent_scaler = vae.LatentScaler("post", torch.zeros(16), torch.ones(16))
+    ldm = generate.LatentGenerator(autoencoder, scaler, denoiser, latent_scaler, convention="post")
+    prior = generate.LatentGenerator(autoencoder, scaler)
+    batches, chunks = -(-N // BATCH), WINDOWS // generate.CHUNK
+    trained = products(autoencoder, BATCH, backward=True), products(denoiser, BATCH, backward=True)
+    decoded = products(autoencoder.decoder, generate.CHUNK, backward=False)
+    denoised = products(denoiser, generate.CHUNK, backward=False)
+
+    epochs = 3
+    cases = {
+        "VAE, one epoch": (
+            lambda: vae.fit_vae(x, x[:800], vae.VAEShape(), epochs=epochs), epochs,
+            lambda: [trained[0]() for _ in range(batches)],
+        ),
+        "diffusion, one epoch": (
+            lambda: diffusion.fit_diffusion(lambda g: z, z[:800], diffusion.DenoiserShape(), epochs=epochs), epochs,
+            lambda: [trained[1]() for _ in range(batches)],
+        ),
+        "VAE prior, 5,000 windows": (lambda: prior.sample(WINDOWS), 1, lambda: [decoded() for _ in range(chunks)]),
+        "DDIM, 50 steps, 5,000 windows": (
+            lambda: ldm.sample(WINDOWS, steps=50), 1,
+            lambda: [denoised() for _ in range(50 * chunks)],
+        ),
+        "DDPM, 50 steps, 5,000 windows": (
+            lambda: ldm.sample(WINDOWS, sampler="ddpm", steps=50), 1,
+            lambda: [denoised() for _ in range(50 * chunks)],
+        ),
+    }  # fmt: skip
+    rows = []
+    for name, (work, share, bare) in cases.items():
+        ours, theirs = seconds(work) / share, seconds(bare)
+        rows.append({"case": name, "seconds": ours, "products": theirs, "ratio": ours / theirs})
+        rate = f"{WINDOWS / ours:>10,.0f} windows/s" if "windows" in name else f"{200 * ours:>10.1f} s for 200 epochs"
+        sys.stdout.write(f"{name:<32}{ours:8.3f} s{rate:>28}   bare products {theirs:7.3f} s   ratio {ours / theirs:5.2f}\n")
+    sys.stdout.write(json.dumps(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
