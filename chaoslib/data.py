@@ -82,19 +82,20 @@ def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path, skip_blank_lines=False).dropna(how="all")  # the index still counts lines
     missing = [name for name in ("date", "close", "vix") if name not in frame.columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; the header is {', '.join(map(str, frame.columns))}")
-    prices = pd.DataFrame({"date": pd.to_datetime(frame["date"], format="ISO8601", errors="coerce")})
+    dates = pd.to_datetime(frame["date"], format="ISO8601", errors="coerce").dt.tz_localize(None)
+    prices = pd.DataFrame({"date": dates.dt.normalize()})
     for name in ("close", "vix"):
         prices[name] = pd.to_numeric(frame[name], errors="coerce")
     unreadable = prices.isna().any(axis=1)
     if unreadable.any():
-        row = int(np.argmax(unreadable))
-        cells = ", ".join(f"{name}={frame[name].iloc[row]!r}" for name in ("date", "close", "vix"))
-        raise DataError(f"{path}: line {row + 2} cannot be read ({cells}): dates are YYYY-MM-DD, prices are numbers")
-    return prices, {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        line = unreadable.idxmax()
+        cells = ", ".join(f"{name}={frame.loc[line, name]}" for name in ("date", "close", "vix"))
+        raise DataError(f"{path}: line {line + 2} cannot be read ({cells}): dates are YYYY-MM-DD, prices are numbers")
+    return prices.reset_index(drop=True), {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def read_yahoo(
@@ -132,7 +133,8 @@ def read_yahoo(
     prices["vix"] = prices["vix"].ffill()
     if len(filled) > 0.01 * len(prices) or prices["vix"].isna().any():
         raise DataError(f"Yahoo gave no VIX on {len(filled)} of {len(prices)} days of {symbol}: a partial answer, try later")
-    prices = prices.rename_axis("date").reset_index()
+    prices = validate(prices.rename_axis("date").reset_index(), min_rows=1)
+    prices["date"] = prices["date"].astype("datetime64[ns]")  # as Parquet gives it back
 
     partial = table.with_suffix(".partial")
     prices.to_parquet(partial, index=False)
@@ -162,6 +164,7 @@ def fetch_symbol(
     last_day = pd.Timestamp(end) + pd.Timedelta(days=1) if end else None  # Yahoo's end is exclusive
     for attempt in range(1, tries + 1):
         try:
+            yfinance.data.YfData.cache_get.cache_clear()  # else a second try is given the first answer again
             ticker = yfinance.Ticker(symbol, session=session)
             answer = ticker.history(start=start, end=last_day, auto_adjust=False, actions=False)
             problem = "an empty answer"

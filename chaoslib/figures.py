@@ -113,7 +113,7 @@ def stress_share(vix_end: dict[str, np.ndarray], thresholds: list[float]) -> Fig
     for offset, (name, vix) in enumerate(vix_end.items()):
         shares = [PERCENT * np.mean(vix >= threshold) for threshold in thresholds]
         axis.bar(np.arange(len(thresholds)) + offset * width, shares, width, color=SPLIT_COLOURS[name], label=name)
-    axis.set_xticks(np.arange(len(thresholds)) + width, [f"≥ {threshold:g}" for threshold in thresholds])
+    axis.set_xticks(np.arange(len(thresholds)) + 0.4 - width / 2, [f"≥ {threshold:g}" for threshold in thresholds])
     axis.set_xlabel("VIX at the window's end")
     axis.set_ylabel("windows (%)")
     axis.legend()
@@ -160,9 +160,9 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
     left.bar(dimensions, kl, color=COLOURS["ldm_post"])
     left.set_ylabel("KL (nats)")
     right.boxplot(mu, positions=dimensions, showfliers=False, widths=0.6, medianprops={"color": COLOURS["ldm_mu"]})
-    right.set_xticks(dimensions[::3], dimensions[::3])
     right.set_ylabel("posterior means")
     for axis in (left, right):
+        axis.set_xticks(dimensions[::3], dimensions[::3])
         axis.set_xlabel("latent")
     return figure
 

@@ -50,7 +50,7 @@ def pooled_acf(windows: np.ndarray, *, max_lag: int = 20) -> np.ndarray:
     """
     centred = np.asarray(windows, dtype=float) - np.mean(windows, dtype=float)
     variance = np.mean(centred**2)
-    if variance == 0:
+    if np.ptp(windows) == 0:
         raise ValueError("autocorrelation of a constant sample is undefined")
     lags = range(1, min(max_lag, centred.shape[1] - 1) + 1)
     return np.array([np.mean(centred[:, lag:] * centred[:, :-lag]) / variance for lag in lags])
@@ -61,12 +61,10 @@ def windowed_acf(windows: np.ndarray, lag: int) -> float:
 
     The published definition, kept for the table that reproduces the paper: biased by about -1/L.
     """
-    centred = np.asarray(windows, dtype=float)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    variance = np.sum(centred**2, axis=1)
-    alive = variance > 0
+    alive = np.asarray(windows, dtype=float)[np.ptp(windows, axis=1) > 0]  # a constant window has none
+    centred = alive - alive.mean(axis=1, keepdims=True)
     covariance = np.sum(centred[:, lag:] * centred[:, :-lag], axis=1)
-    return float(np.mean(covariance[alive] / variance[alive]))
+    return float(np.mean(covariance / np.sum(centred**2, axis=1)))
 
 
 def acf_mae(real: np.ndarray, fake: np.ndarray, *, max_lag: int = 20) -> float:

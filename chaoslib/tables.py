@@ -17,13 +17,13 @@ def both(name: str, frame: pd.DataFrame) -> dict[str, object]:
 def latex(frame: pd.DataFrame) -> str:
     """A booktabs tabular, numbers to four significant digits."""
     shown = frame.copy()
+    alignment = "".join("r" if pd.api.types.is_numeric_dtype(frame[name]) else "l" for name in frame.columns)
     for name in shown.columns:
         if pd.api.types.is_float_dtype(shown[name]):
             shown[name] = [f"{value:.4g}" if np.isfinite(value) else "" for value in shown[name]]
         else:
-            shown[name] = shown[name].astype(str).str.replace("_", r"\_")
-    shown.columns = [name.replace("_", r"\_") for name in shown.columns]
-    return shown.to_latex(index=False)
+            shown[name] = shown[name].astype(str)
+    return shown.to_latex(index=False, escape=True, column_format=alignment)
 
 
 def summarise_data(dataset: str, prices: pd.DataFrame, log_returns: np.ndarray, provenance: dict) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def test_the_seed_alone_decides(made, garch, name):
     np.testing.assert_array_equal(GENERATORS[name](garch, N, seq_len=L, seed=0), made[name])
     other = GENERATORS[name](garch, N, seq_len=L, seed=1)
     assert np.mean(other == made[name]) < 0.01
-    assert len(np.unique(made[name], axis=0)) > 0.9 * N  # unbroken blocks of a short path may coincide
+    assert len(np.unique(made[name], axis=0)) > 0.5 * N  # unbroken blocks of a short path may coincide
 
 
 @pytest.mark.parametrize("name", ["iid_bootstrap", "block_bootstrap"])
@@ -107,6 +107,7 @@ def test_windows_are_cut_inside_copies_of_the_path():
 
 def test_block_length_is_that_of_volatility(garch):
     length = baselines.block_length(garch)
+    assert length == optimal_block_length(np.abs(garch))["stationary"].iloc[0]
     assert length > 2 * optimal_block_length(garch)["stationary"].iloc[0]
     assert baselines.block_length(-3 * garch) == pytest.approx(length)
     shuffled = np.random.default_rng(0).permutation(garch)
@@ -123,7 +124,7 @@ def test_a_path_shorter_than_a_window_is_refused():
 def test_fitted_models_recover_scale_and_clustering(made, garch, name):
     assert metrics.std_ratio(garch, made[name]) == pytest.approx(1, abs=0.1)
     assert np.std(made[name]) == pytest.approx(0.01, rel=0.1)  # the law behind the path
-    assert mean_acf_abs(made[name]) == pytest.approx(mean_acf_abs(rolling(garch)), abs=0.06)
+    assert mean_acf_abs(made[name]) == pytest.approx(mean_acf_abs(rolling(garch)), abs=0.09)
     assert abs(metrics.leverage(made[name])) < 0.03  # the path is symmetric
     assert abs(metrics.pooled_acf(made[name], max_lag=5)).max() < 0.03
 

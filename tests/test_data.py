@@ -29,6 +29,7 @@ SPANS = {
 }
 
 
+@functools.cache
 def sessions(start: str, end: str) -> pd.DatetimeIndex:
     return exchange_calendars.get_calendar("XNYS", start=start, end=end).sessions
 
@@ -127,7 +128,7 @@ FAULTS = {
     "zero vix": (put(0, "vix", 0.0), r"row 0 \(2015-01-02\): vix is 0\.0"),
     "close +40 %": (jump(7, "close", 1.4), r"row 7 \(2015-01-13\): close goes from .* in a day"),
     "close -40 %": (jump(59, "close", 0.6), r"row 59 \(2015-03-30\): close goes from .* in a day"),
-    "vix x 3": (jump(7, "vix", 3.0), r"row 7 \(2015-01-13\): vix goes from .* in a day"),
+    "vix x 2.8": (jump(7, "vix", 2.8), r"row 7 \(2015-01-13\): vix goes from .* in a day"),
     "six sessions missing": (drop_rows(7, 12), r"row 7: 6 trading days are missing between 2015-01-12 and 2015-01-22"),
     "too few rows": (lambda f: f.head(49), r"49 rows, but at least 50"),
     "no date column": (lambda f: f.drop(columns="date"), r"column 'date' is missing"),
@@ -189,7 +190,7 @@ ROWS = "date,close,vix\n2020-01-02,100,20\n2020-01-03,101,21\n"
         ("date,price,vix\n2020-01-02,100,20\n", r"mine\.csv: no column close; the header is date, price, vix"),
         (ROWS + "06/01/2020,102,22\n", r"mine\.csv: line 4 cannot be read .*06/01/2020"),
         (ROWS + "2020-01-06,n/k,22\n", r"mine\.csv: line 4 cannot be read .*n/k"),
-        (ROWS + "2020-01-06,102,\n", r"mine\.csv: line 4 cannot be read .*vix=.*nan"),
+        (ROWS + "2020-01-06,102,\n", r"mine\.csv: line 4 cannot be read .*vix\W+nan"),
         (ROWS + "\n2020-01-06,n/k,22\n", r"mine\.csv: line 5 cannot be read .*n/k"),
     ],
     ids=["missing column", "unreadable date", "text as price", "empty cell", "after a blank line"],
@@ -258,7 +259,7 @@ def chart(closes: pd.Series, zone: str) -> dict:
     bars = [None if np.isnan(close) else float(close) for close in closes]
     quote = {name: bars for name in ("open", "high", "low", "close")} | {"volume": [bar and 0 for bar in bars]}
     meta = {"currency": "USD", "instrumentType": "INDEX", "exchangeTimezoneName": zone, "validRanges": ["1d", "max"]}
-    indicators = {"quote": [quote], "adjclose": [{"adjclose": bars}]}
+    indicators = {"quote": [quote], "adjclose": [{"adjclose": [bar and 0.9 * bar for bar in bars]}]}  # never asked for
     return {"chart": {"result": [{"meta": meta, "timestamp": stamps.tolist(), "indicators": indicators}], "error": None}}
 
 

@@ -130,6 +130,13 @@ def test_distances_of_a_shifted_sample(real):
     np.testing.assert_allclose(rows.loc[["std_ratio", "acf_mae"], "distance"], 0, atol=1e-4)
 
 
+def test_distances_know_one_tail_from_the_other(real):
+    rows = distances(real, np.where(real < 0, 2 * real, real))
+    assert rows.loc["q01_ratio", "value"] == pytest.approx(2, rel=1e-5)
+    assert rows.loc["q99_ratio", "value"] == pytest.approx(1, rel=1e-5)
+    assert rows.loc["return_50d_w1", "value"] < rows.loc["return_50d_w1", "real"]
+
+
 def test_distances_notice_lost_memory(real):
     shuffled = np.random.default_rng(2).permutation(real.ravel()).reshape(real.shape)
     rows = distances(real, shuffled)

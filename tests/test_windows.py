@@ -186,16 +186,16 @@ def test_stress_subset_includes_the_threshold():
 
 
 def test_summary_of_a_tiny_span():
-    span = numbered(7).assign(vix=[40.0, 20.0, 12.0, 30.0, 14.0, 16.0, 25.0])
+    span = numbered(8).assign(vix=[40.0, 20.0, 12.0, 30.0, 14.0, 16.0, 25.0, 15.0])
     row = windows.summarise_split("val", span, windows.cut_windows(span, seq_len=2), seq_len=2)
     assert row == {
         "split": "val",
         "start": "2000-01-03",
-        "end": "2000-01-11",
-        "n_days": 7,
-        "n_windows": 6,  # they end on 20, 12, 30, 14, 16, 25
-        "n_independent": 3,
-        "vix_median": 18.0,
-        "share_vix_ge_20": 0.5,
+        "end": "2000-01-12",
+        "n_days": 8,
+        "n_windows": 7,  # they end on 20, 12, 30, 14, 16, 25, 15
+        "n_independent": 4,
+        "vix_median": 16.0,
+        "share_vix_ge_20": 3 / 7,
         "n_episodes_vix_ge_20": 3,  # windows 0, 2 and 5 share no day
     }
