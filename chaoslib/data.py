@@ -82,7 +82,10 @@ def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
     path = Path(path)
     if not path.exists():
         raise DataError(f"{path}: no such file")
-    frame = pd.read_csv(path, skip_blank_lines=False).dropna(how="all")  # the index still counts lines
+    try:
+        frame = pd.read_csv(path, skip_blank_lines=False).dropna(how="all")  # the index still counts lines
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} is no table of date, close, vix: {error}") from error
     missing = [name for name in ("date", "close", "vix") if name not in frame.columns]
     if missing:
         raise DataError(f"{path}: no column {', '.join(missing)}; the header is {', '.join(map(str, frame.columns))}")
@@ -173,7 +176,7 @@ def fetch_symbol(
         if len(answer):
             closes = answer["Close"].dropna()
             closes.index = closes.index.tz_localize(None).normalize()
-            return closes
+            return drop_running_day(closes, pd.Timestamp.now(tz="America/New_York"))
         if attempt < tries:
             pause = wait * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
             log.warning("%s: %s; attempt %d of %d, next in %.0f s", symbol, problem, attempt, tries, pause)
@@ -181,6 +184,15 @@ def fetch_symbol(
     raise DataError(
         f"no prices for {symbol} from Yahoo in {tries} attempts (last: {problem}): try later or use the snapshot"
     )
+
+
+def drop_running_day(closes: pd.Series, now: pd.Timestamp) -> pd.Series:
+    """Closes without a last row of today while New York still trades: that is a price, not a close.
+
+    now : tz-aware, New York
+    """
+    running = closes.index[-1].date() == now.date() and (now.hour, now.minute) < (16, 15)
+    return closes.iloc[:-1] if running else closes
 
 
 def validate(
@@ -203,6 +215,8 @@ def validate(
     for row in np.flatnonzero(dates[1:] <= dates[:-1])[:1] + 1:
         what = "repeats" if dates[row] == dates[row - 1] else "is earlier than"
         raise DataError(f"row {row}: {dates[row]} {what} the row before: sort by date and keep one row a day")
+    for row in np.flatnonzero(~np.is_busday(dates))[:1]:
+        raise DataError(f"row {row}: {dates[row]} is a {prices['date'].iloc[row]:%A}: keep trading days only")
     for name, limit in (("close", max_move), ("vix", max_vix_move)):
         values = prices[name].to_numpy(dtype=float)
         bad = ~(np.isfinite(values) & (values > 0))
@@ -210,14 +224,14 @@ def validate(
             row = int(np.argmax(bad))
             raise DataError(f"row {row} ({dates[row]}): {name} is {values[row]}, it must be positive and finite")
         moves = np.abs(np.diff(np.log(values)))
-        if moves.max() > limit:
+        if moves.max(initial=0.0) > limit:
             row = int(np.argmax(moves > limit)) + 1
             raise DataError(
                 f"row {row} ({dates[row]}): {name} goes from {values[row - 1]:g} to {values[row]:g} in a day, "
                 f"a log-change beyond {limit:g}: a split, a typing error or another unit"
             )
     missed = missing_sessions(dates)
-    if missed.max() > max_gap:
+    if missed.max(initial=0) > max_gap:
         row = int(np.argmax(missed > max_gap)) + 1
         raise DataError(f"row {row}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}")
     return prices

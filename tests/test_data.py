@@ -443,3 +443,34 @@ def test_answer_that_the_validator_refuses_is_not_kept(yahoo, cached, tmp_path, 
     with pytest.raises(DataError, match=r"row \d+"):
         data.load_prices("sp500_logret", source="yahoo", start=START, end=END, cache=tmp_path, min_rows=200)
     assert cached() == []
+
+
+@pytest.mark.parametrize(("now", "kept"), [("11:00", 2), ("16:14", 2), ("16:15", 3), ("23:00", 3)])
+def test_a_price_of_the_running_day_is_no_close(now, kept):
+    closes = pd.Series([1.0, 2.0, 3.0], index=pd.to_datetime(["2024-01-03", "2024-01-04", "2024-01-05"]))
+    assert len(data.drop_running_day(closes, pd.Timestamp(f"2024-01-05 {now}", tz="America/New_York"))) == kept
+    assert len(data.drop_running_day(closes, pd.Timestamp(f"2024-01-08 {now}", tz="America/New_York"))) == 3
+
+
+@pytest.mark.parametrize("content", ["", "date,close,vix\n2020-01-02,1,2\n2020-01-03,1,2,3,4\n"], ids=["empty", "ragged"])
+def test_a_file_that_is_no_table_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "mine.csv"
+    path.write_text(content)
+    with pytest.raises(data.DataError, match=r"mine\.csv is no table"):
+        data.read_csv(path)
+
+
+def test_a_weekend_is_named():
+    days = pd.bdate_range("2020-01-02", periods=20)
+    prices = pd.DataFrame({"date": days, "close": 100.0, "vix": 20.0})
+    prices.loc[5, "date"] = pd.Timestamp("2020-01-08") + pd.Timedelta(days=3)
+    prices = prices.sort_values("date", ignore_index=True)
+    with pytest.raises(data.DataError, match="2020-01-11 is a Saturday"):
+        data.validate(prices, min_rows=10)
+
+
+def test_one_row_is_too_few_rather_than_a_crash():
+    prices = pd.DataFrame({"date": pd.to_datetime(["2020-01-02"]), "close": [1.0], "vix": [2.0]})
+    assert len(data.validate(prices, min_rows=1)) == 1
+    with pytest.raises(data.DataError, match="1 rows, but at least 1000"):
+        data.validate(prices)
