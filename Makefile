@@ -21,15 +21,15 @@ TORCH_INDEX ?=
 
 BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
-        --directory "$(RUNS)" --cores $(CORES) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
+        --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
 .PHONY: reproduce quick test check lab bench clean
 
 reproduce: .venv/installed
-	$(call FLOW,$(PROFILE)) publish
+	$(call FLOW,$(PROFILE),--forcerun publish) publish
 
 quick: .venv/installed
-	$(call FLOW,quick) publish
+	$(call FLOW,quick,--forcerun publish) publish
 
 check: .venv/installed
 	$(call FLOW,$(PROFILE)) check

@@ -59,8 +59,10 @@ def load_prices(
     inside = prices["date"] >= pd.Timestamp(start)
     if end:
         inside &= prices["date"] <= pd.Timestamp(end)
-    prices = prices[inside].reset_index(drop=True)
-    return validate(prices, min_rows=min_rows), provenance
+    prices = validate(prices[inside].reset_index(drop=True), min_rows=min_rows)
+    days = [f"{day:%Y-%m-%d}" for day in prices["date"].iloc[[0, -1]]]
+    log.info("checked %s: %d trading days from %s to %s, no fault found", dataset, len(prices), *days)
+    return prices, provenance
 
 
 def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:

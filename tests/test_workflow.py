@@ -65,6 +65,8 @@ class Workflow:
 @pytest.fixture(scope="module")
 def workflow(root, tmp_path_factory) -> Workflow:
     made = Workflow(root, tmp_path_factory.mktemp("workflow"))
+    made.published.mkdir(parents=True)  # as in a clone that has the committed results, but no runs
+    (made.published / "run_metadata.json").write_text("{}")
     result = made.call()
     assert result.returncode == 0, result.stdout + result.stderr
     made.output = result.stdout + result.stderr
