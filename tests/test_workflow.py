@@ -190,6 +190,25 @@ def test_another_run_of_the_same_seed_gives_the_same_tables(workflow):
     assert {k: v for k, v in first.items() if k != "timings"} == {k: v for k, v in second.items() if k != "timings"}
 
 
+def by_hand(workflow, *flags: str, cwd: str = ".") -> str:
+    """Run one notebook with papermill as a reader would, and return its executed text."""
+    command = [sys.executable, "-m", "papermill", *flags, "-k", "python3", "--cwd", cwd]
+    result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return (workflow.folder / "out.ipynb").read_text()
+
+
+def test_a_stage_by_hand_reads_the_finished_run_and_writes_to_lab(workflow):
+    lab = workflow.folder / "runs/lab"
+    text = by_hand(workflow, "notebooks/03_vae.ipynb", "out.ipynb", "-p", "TRAIN", "False")
+    assert "the finished model in runs/quick/sp500_logret/seed0/03_vae.gaussian is used" in text
+    assert not lab.exists()
+    params = "params/paper/05_latents.gaussian.yaml"
+    text = by_hand(workflow, "notebooks/05_latents.ipynb", "out.ipynb", "-f", params, cwd="notebooks")  # as in JupyterLab
+    assert "03_vae.gaussian is read from runs/quick/sp500_logret/seed0/03_vae.gaussian" in text
+    assert (lab / "seed0/05_latents.gaussian/SHA256SUMS").exists()
+
+
 def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
     overlay = workflow.folder / "params/quick/06_diffusion.mu.yaml"
     before = overlay.read_text()
