@@ -362,7 +362,7 @@ def drawdowns(samples: dict[str, np.ndarray]) -> Figure:
 def headline(samples: dict[str, np.ndarray]) -> Figure:
     """Bands of cumulative returns, tails and memory of the first (real) sample and its rivals, side by side."""
     figure, (fan, tails, memory) = canvas(1, 3, width=TWO_COLUMNS, height=2.5)
-    edges = np.linspace(-12.5, 12.5, 51)
+    edges = np.linspace(-12.6, 12.6, 37)
     for name, windows in samples.items():
         style = {"color": COLOURS[name], "linewidth": line_width(name)}
         levels = PERCENT * np.cumsum(windows, axis=1)
@@ -372,7 +372,7 @@ def headline(samples: dict[str, np.ndarray]) -> Figure:
         heights = np.histogram(PERCENT * windows, bins=edges)[0] / (windows.size * np.diff(edges))
         tails.plot((edges[1:] + edges[:-1]) / 2, np.where(heights > 0, heights, np.nan), **style)
         memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), label=LABELS[name], **style)
-    fan.set_title("paths: 5–95 % (solid), 1–99 % (dashed)", loc="left")
+    fan.set_title("5–95 % (solid), 1–99 % (dashed)", loc="left")
     fan.set_ylabel("cumulative log-return (%)")
     fan.set_xlabel("day")
     tails.set_yscale("log")
