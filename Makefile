@@ -6,6 +6,7 @@
 #   make check DATASET=my.csv  the data stage alone: can this history be trusted?
 #   make lab                   JupyterLab on the same notebooks
 #   make bench                 speed of every model beside bare matrix multiplications
+#   make unlock                after a killed run: lets the next call in
 #   make clean                 removes .venv, runs and what the workflow remembers; figures/paper stays
 
 PYTHON  ?= python3
@@ -23,7 +24,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: reproduce quick test check lab bench clean
+.PHONY: reproduce quick test check lab bench unlock clean
 
 reproduce: .venv/installed
 	$(call FLOW,$(PROFILE),--forcerun publish) publish
@@ -44,6 +45,9 @@ lab: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py
+
+unlock: .venv/installed
+	$(call FLOW,$(PROFILE),--unlock) publish
 
 clean:
 	rm -rf .venv runs .snakemake build *.egg-info

@@ -205,6 +205,8 @@ def validate(
     prices : (T,) rows of date, close, vix
     max_move, max_vix_move : largest absolute daily log-change
     max_gap : largest number of New York Stock Exchange sessions missing between two rows
+    Also refused: more than one session in a hundred missing in all (weekly data, say), a close that does not move
+    for ten rows, and a median VIX outside 5..100 index points (a VIX given as a fraction, say).
     """
     for name in ("date", "close", "vix"):
         if name not in prices.columns:
@@ -236,6 +238,13 @@ def validate(
     if missed.max(initial=0) > max_gap:
         row = int(np.argmax(missed > max_gap)) + 1
         raise DataError(f"row {row}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}")
+    if missed.sum() > max(max_gap, 0.01 * len(dates)):
+        raise DataError(f"{missed.sum()} trading days are missing between {len(dates)} rows: daily closes are needed")
+    stale = np.flatnonzero(prices["close"].diff().eq(0).rolling(9).sum().eq(9))
+    if len(stale):
+        raise DataError(f"row {stale[0]} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
+    if not 5 <= prices["vix"].median() <= 100:
+        raise DataError(f"the median VIX is {prices['vix'].median():g}: it must be in index points, such as 20")
     return prices
 
 

@@ -98,7 +98,8 @@ def split_overview(spans: dict[str, pd.DataFrame], windows: dict[str, np.ndarray
     timeline.set_ylabel("VIX")
     timeline.xaxis.set_major_locator(mdates.YearLocator(4))
     timeline.set_title("splits by date", loc="left")
-    timeline.legend(loc="upper right", ncols=3)
+    timeline.set_ylim(top=100)
+    timeline.legend(loc="upper left", ncols=3)
     volatility.set_xlabel("log realised volatility of a window")
     volatility.set_ylabel("density")
     volatility.set_title("overlapping windows", loc="left")
@@ -123,7 +124,7 @@ def stress_share(vix_end: dict[str, np.ndarray], thresholds: list[float]) -> Fig
 @styled
 def vae_history(history: pd.DataFrame) -> Figure:
     """The terms of the VAE loss against epochs, train and validation."""
-    terms = {"likelihood": "likelihood term (per day)", "kl": "KL (nats per window)", "varmatch": "variance mismatch"}
+    terms = {"likelihood": "reconstruction term (per day)", "kl": "KL (nats per window)", "varmatch": "variance mismatch"}
     figure, axes = canvas(1, 3, width=TWO_COLUMNS, height=1.9)
     for axis, (term, title) in zip(axes, terms.items(), strict=True):
         axis.plot(history["epoch"], history[term], color=SPLIT_COLOURS["train"], label="train")
@@ -141,7 +142,9 @@ def decoded_windows(real: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> Fi
     figure, axes = canvas(1, len(real), width=TWO_COLUMNS, height=1.9)
     days = np.arange(1, real.shape[1] + 1)
     for axis, r, m, s in zip(axes, PERCENT * real, PERCENT * mean, PERCENT * sigma, strict=True):
-        axis.fill_between(days, m - 2 * s, m + 2 * s, color=COLOURS["ldm_post"], alpha=0.2, linewidth=0, label="mean ± 2 σ")
+        if s.any():  # a mean-only decoder has no band
+            band = {"color": COLOURS["ldm_post"], "alpha": 0.2, "linewidth": 0, "label": "mean ± 2 σ"}
+            axis.fill_between(days, m - 2 * s, m + 2 * s, **band)
         axis.plot(days, m, color=COLOURS["ldm_post"], label="mean")
         axis.plot(days, r, color="black", linewidth=0.6, marker=".", markersize=2, label="real")
         axis.set_xlabel("day")
@@ -190,14 +193,16 @@ def probe(rows: pd.DataFrame, gate: dict[str, tuple[float, float]], volatility: 
         height = np.arange(len(criteria)) + 0.24 * (number - 1)
         for draw, decode, face in (("mu", "mean", "white"), ("post", "sampled", colour)):
             values = [table.loc[(draw, decode, subset), metric] for metric, subset in criteria]
-            left.scatter(values, height, s=26, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3)
+            left.scatter(
+                values, height, s=44 if decode == "mean" else 18, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3
+            )
         density(right, volatility[name] * PERCENT, color=colour, label=decoder.replace("_", " + "))
     density(right, volatility["real"] * PERCENT, color="black", label="real", linewidth=1.6)
     left.axvline(1, color="black", linewidth=0.6)
     left.set_yticks(range(len(labels)), labels)
     left.invert_yaxis()
     left.set_xlim(0.5, 1.6)
-    left.set_xlabel("decoded / real   (grey: allowed)")
+    left.set_xlabel("decoded / real   (grey: allowed; the last has no upper limit)")
     left.set_title("hollow: mean of decode(mu) · filled: sampled decode", loc="left")
     right.set_xlim(0, 4)
     right.set_xlabel("realised volatility of a window (% per day)")
@@ -233,9 +238,10 @@ def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
     left.plot(np.sqrt(alpha_bar), color=COLOURS["ldm_post"], label="signal")
     left.plot(np.sqrt(1 - alpha_bar), color=COLOURS["ldm_mu"], label="noise")
     left.set_xlabel("diffusion level k")
+    left.set_title("noise schedule", loc="left")
     left.legend()
-    right.plot(history["epoch"], history["loss"], color=SPLIT_COLOURS["train"], label="train")
-    right.plot(history["epoch"], history["val_loss"], color=SPLIT_COLOURS["val"], label="validation (EMA)")
+    right.plot(history["epoch"], history["loss"], color=SPLIT_COLOURS["train"], label="train (running weights)")
+    right.plot(history["epoch"], history["val_loss"], color=SPLIT_COLOURS["val"], label="validation (averaged weights)")
     right.set_xlabel("epoch")
     right.set_title("error of v", loc="left")
     right.legend()
@@ -395,5 +401,6 @@ def density(
 ) -> None:
     """Kernel density estimate of a one-dimensional sample."""
     top = np.quantile(values, 0.999) if high is None else high
-    grid = np.linspace(values.min(), top, 300)
+    margin = 0.15 * np.std(values) if high is None else 0.0
+    grid = np.linspace(values.min() - margin, top + margin, 300)
     axis.plot(grid, stats.gaussian_kde(values)(grid), color=color, label=label, linewidth=linewidth)

@@ -104,6 +104,12 @@ def max_drawdown(windows: np.ndarray) -> np.ndarray:
     return 1.0 - np.exp(np.min(log_level - peak, axis=1))
 
 
+def day_std_range(windows: np.ndarray) -> float:
+    """Largest over smallest standard deviation of the L days of a window; 1 when no day is treated differently."""
+    by_day = np.std(windows, axis=0)
+    return float(by_day.max() / by_day.min())
+
+
 def w1_per_window(real: np.ndarray, fake: np.ndarray) -> float:
     """First Wasserstein distance between two (N,) and (M,) samples of a per-window quantity, in its unit."""
     return float(stats.wasserstein_distance(real, fake))

@@ -45,6 +45,7 @@ def start(stage: str, namespace: dict) -> "Run":
     params = {key: value for key, value in namespace.items() if key.isupper() and not key.startswith("_")}
     stages.check_params(params, stages.parameter_cell(root / "notebooks" / f"{stage}.ipynb"), source=f"{stage}.ipynb")
     show_progress()
+    use_one_thread()
     return Run(stage, params, root)
 
 
@@ -63,6 +64,17 @@ def show_progress() -> None:
     logger.setLevel(logging.INFO)
     if not logger.handlers:
         logger.addHandler(logging.StreamHandler(sys.stdout))
+
+
+def use_one_thread() -> None:
+    """Let torch use one thread unless OMP_NUM_THREADS says otherwise.
+
+    More threads slow such small networks down, and the same number by hand and in the workflow gives the same bits.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def device() -> str:
@@ -144,7 +156,7 @@ class Run:
         looked = ", ".join(self.show(base) for base in bases)
         raise MissingArtefact(
             f"{stages.place(node, seed)} has not been run (looked in {looked}): "
-            f"run notebooks/{stages.stage_of(node)}.ipynb first, or `make quick` for all of them"
+            f"run notebooks/{stages.stage_of(node)}.ipynb first, or `make quick SEEDS={seed}` for all of them"
         )
 
     def load(self, node: str, *, seed: int | None = None) -> Artefact:

@@ -101,7 +101,9 @@ def check_params(values: dict, cell: dict[str, tuple[type, object]], *, source: 
             wanted = "a list of numbers" if expected is list else expected.__name__
             hint = ""
             if isinstance(value, str) and expected in (int, float) and re.fullmatch(r"[\d.]+[eE][-+]?\d+", value):
-                hint = "; YAML reads it as text, write a dot and a sign: 1.0e-4"
+                digits, exponent = value.lower().split("e")
+                mantissa = digits if "." in digits else f"{digits}.0"
+                hint = f"; YAML reads it as text, write a dot and a sign: {mantissa}e{int(exponent):+}"
             raise ParamsError(f"{source}: {key} is {value!r}, a {type(value).__name__}, but must be {wanted}{hint}")
 
 

@@ -94,6 +94,7 @@ def distance_rows(model: str, seed: int, reference: str, real: np.ndarray, fake:
         "excess_kurtosis": (metrics.excess_kurtosis(real), metrics.excess_kurtosis(fake)),
         "half_window_correlation": (metrics.half_window_correlation(real), metrics.half_window_correlation(fake)),
         "leverage": (metrics.leverage(real), metrics.leverage(fake)),
+        "day_std_range": (metrics.day_std_range(real), metrics.day_std_range(fake)),
     }
     rows = [{"metric": name, "real": a, "value": b, "distance": abs(b - a)} for name, (a, b) in pairs.items()]
     drawdowns = metrics.max_drawdown(real), metrics.max_drawdown(fake)

@@ -470,7 +470,33 @@ def test_a_weekend_is_named():
 
 
 def test_one_row_is_too_few_rather_than_a_crash():
-    prices = pd.DataFrame({"date": pd.to_datetime(["2020-01-02"]), "close": [1.0], "vix": [2.0]})
+    prices = pd.DataFrame({"date": pd.to_datetime(["2020-01-02"]), "close": [1.0], "vix": [20.0]})
     assert len(data.validate(prices, min_rows=1)) == 1
     with pytest.raises(data.DataError, match="1 rows, but at least 1000"):
         data.validate(prices)
+
+
+@pytest.fixture
+def daily():
+    """Two years of plausible weekdays that are sessions."""
+    closes = pd.read_csv(data.SNAPSHOT / "closes.csv", parse_dates=["date"]).rename(columns={"sp500": "close"})
+    return closes.loc[closes["date"] >= "2010", ["date", "close", "vix"]].reset_index(drop=True)
+
+
+def test_weekly_rows_are_not_daily_closes(daily):
+    weekly = daily.iloc[::5].reset_index(drop=True)
+    with pytest.raises(data.DataError, match=r"trading days are missing between .* rows: daily closes are needed"):
+        data.validate(weekly, min_rows=100)
+
+
+def test_a_close_that_stands_still_is_stale(daily):
+    daily.loc[100:108, "close"] = daily.loc[100, "close"]  # nine equal closes are let through
+    assert data.validate(daily) is daily
+    daily.loc[109, "close"] = daily.loc[100, "close"]
+    with pytest.raises(data.DataError, match=r"row 109 \(2010-06-.*has not moved for ten rows"):
+        data.validate(daily)
+
+
+def test_a_vix_in_fractions_is_named(daily):
+    with pytest.raises(data.DataError, match=r"the median VIX is 0\.1.*in index points"):
+        data.validate(daily.assign(vix=daily["vix"] / 100))

@@ -338,3 +338,10 @@ def test_latents_that_are_wide_heavy_and_redundant(rng):
     assert described["std_max"] == pytest.approx(3 * described["std_min"])
     assert described["norm_median"] == pytest.approx(np.sqrt(10) * np.median(np.abs(z)))
     assert described["excess_kurtosis_mean"] == pytest.approx(3, abs=0.5)
+
+
+def test_day_std_range_sees_a_day_that_is_treated_differently():
+    windows = np.random.default_rng(0).standard_normal((50_000, 5))
+    assert metrics.day_std_range(windows) == pytest.approx(1, abs=0.02)
+    windows[:, 2] *= 0.5
+    assert metrics.day_std_range(windows) == pytest.approx(2, abs=0.04)

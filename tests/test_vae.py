@@ -160,3 +160,23 @@ def test_unknown_convention_is_refused():
 def test_active_units_counts_latents_that_vary():
     mu = torch.randn(1000, 3, generator=seeded()) * torch.tensor([1.0, 0.05, 0.5])
     assert vae.active_units(mu) == 2
+
+
+def test_the_mean_of_a_day_is_bounded_by_its_sigma():
+    model = vae.GaussianVAE(vae.VAEShape(hidden=16, mean_bound=0.7))
+    with torch.no_grad():
+        mean, sigma = model.decode(1000.0 * torch.randn(200, 16, generator=seeded()))
+    ratio = (mean / sigma).abs().max().item()
+    assert 0.6 < ratio <= 0.7 + 1e-5
+
+
+def test_log_sigma_is_a_line_between_knots():
+    model = vae.GaussianVAE(vae.VAEShape(hidden=16, seq_len=13, sigma_knots=4))  # knots on days 0, 4, 8, 12
+    with torch.no_grad():
+        _, sigma = model.decode(5.0 * torch.randn(20, 16, generator=seeded()))
+    log_sigma = sigma.log()
+    second = log_sigma[:, 2:] - 2 * log_sigma[:, 1:-1] + log_sigma[:, :-2]
+    bent = second.abs().max(dim=0).values > 1e-3
+    assert bent.nonzero().flatten().tolist() == [3, 7]  # centred on days 4 and 8
+    weights = vae.interpolation(4, 13)
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(13))

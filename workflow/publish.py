@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], Path]:
-    """(node, seed) -> folder, for every node of the plan; raises runs.MissingArtefact when one is not finished."""
+    """(node, seed) -> folder, for every node of the plan; raises MissingArtefact or StaleArtefact, of runs."""
     folders = {}
     for node in stages.nodes(ROOT):
         for seed in [0] if stages.stage_of(node) in stages.UNSEEDED else seeds:
             folder = run_dir / stages.place(node, seed)
             if not (folder / runs.SUMS).exists():
                 raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
+            runs.Artefact(folder).verify()  # nothing is published that was changed after its run
             folders[node, seed] = folder
     return folders
 
@@ -84,23 +85,23 @@ def main(arguments: list[str] | None = None) -> None:
     for old in target.glob("fig*.*"):
         old.unlink()
 
+    unseeded = [node for node, _ in folders if stages.stage_of(node) in stages.UNSEEDED]
     written = [*folders["09_evaluation", 0].glob("tables/*")]
     for path in written:
         shutil.copy(path, target / "tables")
     for name, content in tables.both("timings", timings).items():
         runs.write(target / name, content, Path(name).suffix)
-    for (_, seed), folder in folders.items():
-        if seed in (0, options.seeds[0]):
-            for figure in folder.glob("figures/*"):
-                shutil.copy(figure, target)
+    shown = {key: folder for key, folder in folders.items() if key[0] in unseeded or key[1] == options.seeds[0]}
+    for folder in shown.values():
+        for figure in folder.glob("figures/*"):
+            shutil.copy(figure, target)
     if options.executed:
         options.executed.mkdir(exist_ok=True)
         for old in options.executed.glob("*.ipynb"):
             old.unlink()
-        for node, seed in folders:
-            if seed in (0, options.seeds[0]):
-                log = options.run_dir / "logs" / f"{stages.place(node, seed)}.ipynb"
-                (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
+        for node, seed in shown:
+            log = options.run_dir / "logs" / f"{stages.place(node, seed)}.ipynb"
+            (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
     runs.write(target / "run_metadata.json", metadata, ".json")
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
 
