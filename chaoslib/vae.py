@@ -213,7 +213,7 @@ def fit_vae(
     lr: float = 1e-3,
     beta: float = 1e-4,
     warmup_epochs: int = 50,
-    varmatch_weight: float = 3.0,
+    varmatch_weight: float = 5.0,
     seed: int = 0,
     device: str = "cpu",
     log_every: int = 20,
