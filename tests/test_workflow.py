@@ -192,6 +192,37 @@ def test_another_run_of_the_same_seed_gives_the_same_tables(workflow):
     assert {k: v for k, v in first.items() if k != "timings"} == {k: v for k, v in second.items() if k != "timings"}
 
 
+def test_what_was_changed_after_its_run_is_not_published(workflow):
+    table = workflow.run_dir / "09_evaluation/tables/distances.csv"
+    before, published = table.read_bytes(), workflow.tables()
+    table.write_bytes(before.replace(b"ldm_post", b"ldm_best"))
+    try:
+        result = workflow.call("--forcerun", "publish")
+    finally:
+        table.write_bytes(before)
+    assert result.returncode != 0
+    assert (
+        "distances.csv is missing or was changed: run notebooks/09_evaluation.ipynb again" in result.stdout + result.stderr
+    )
+    assert workflow.tables() == published
+    assert workflow.call("--forcerun", "publish").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"dataset": "nasdaq"}, "DATASET=nasdaq: use one of sp500_logret, nasdaq_logret"),
+        ({"dataset": "absent.csv"}, "DATASET=absent.csv: no such file"),
+        ({"seeds": "a,b"}, "SEEDS=a,b: give whole numbers"),
+        ({"profile": "fast"}, "unknown profile 'fast': params/ holds paper, quick"),
+    ],
+)
+def test_a_wrong_argument_stops_at_once_and_says_what_is_possible(workflow, config, message):
+    result = workflow.call(**config)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+
+
 def by_hand(workflow, *flags: str, cwd: str = ".") -> str:
     """Run one notebook with papermill as a reader would, and return its executed text."""
     command = [sys.executable, "-m", "papermill", *flags, "-k", "python3", "--cwd", cwd]
