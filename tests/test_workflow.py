@@ -208,6 +208,12 @@ def test_what_was_changed_after_its_run_is_not_published(workflow):
     assert workflow.call("--forcerun", "publish").returncode == 0
 
 
+@pytest.mark.parametrize(("seeds", "expected"), [("", {0, 1, 2}), ("0", {0}), ("4,1", {1, 4})])
+def test_seeds_are_those_asked_for_else_those_of_the_profile(workflow, seeds, expected):
+    planned = workflow.planned(profile="paper", seeds=seeds)
+    assert {int(place.split("/")[0][4:]) for place in planned if "/" in place} == expected
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
