@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -61,6 +62,17 @@ class Workflow:
     def tables(self) -> dict[str, str]:
         paths = self.published.glob("tables/*.csv")
         return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@contextmanager
+def edited(path: Path, text: str):
+    """A file with another content while the block runs."""
+    before = path.read_text()
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(before)
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +136,10 @@ def test_a_second_call_runs_nothing(workflow):
 
 def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
     path = workflow.folder / "notebooks/03_vae.ipynb"
-    before = path.read_text()
-    content = json.loads(before)
+    content = json.loads(path.read_text())
     content["cells"][1] |= {"execution_count": 1, "outputs": [{"output_type": "stream", "name": "stdout", "text": "x"}]}
-    path.write_text(json.dumps(content))
-    try:
+    with edited(path, json.dumps(content)):
         assert workflow.planned() == set()
-    finally:
-        path.write_text(before)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +153,8 @@ def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
 def test_one_changed_key_reruns_that_node_and_what_follows(workflow, node, key, reruns):
     path = workflow.folder / f"params/quick/{node}.yaml"
     before = path.read_text()
-    path.write_text(yaml.safe_dump((yaml.safe_load(before) or {}) | {key: 0.000123}))
-    try:
+    with edited(path, yaml.safe_dump((yaml.safe_load(before) or {}) | {key: 0.000123})):
         assert workflow.planned() == reruns
-    finally:
-        path.write_text(before)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +164,8 @@ def test_one_changed_key_reruns_that_node_and_what_follows(workflow, node, key, 
 def test_an_edited_module_reruns_only_those_who_reach_it(workflow, module, least, never):
     path = workflow.folder / f"chaoslib/{module}.py"
     before = path.read_text()
-    path.write_text(before + "# edited\n")
-    try:
+    with edited(path, before + "# edited\n"):
         planned = workflow.planned()
-    finally:
-        path.write_text(before)
     assert least <= planned
     assert not never & planned
 
@@ -171,11 +173,8 @@ def test_an_edited_module_reruns_only_those_who_reach_it(workflow, module, least
 def test_a_wrong_key_stops_the_call_before_anything_runs(workflow):
     path = workflow.folder / "params/quick/06_diffusion.post.yaml"
     before = path.read_text()
-    path.write_text(before.replace("EPOCHS", "EPOCH"))
-    try:
+    with edited(path, before.replace("EPOCHS", "EPOCH")):
         result = workflow.call()
-    finally:
-        path.write_text(before)
     assert result.returncode != 0
     assert "params/quick/06_diffusion.post.yaml: unknown key EPOCH" in result.stdout + result.stderr
 
@@ -249,17 +248,12 @@ def test_a_stage_by_hand_reads_the_finished_run_and_writes_to_lab(workflow):
 
 
 def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
-    overlay = workflow.folder / "params/quick/06_diffusion.mu.yaml"
-    before = overlay.read_text()
-    overlay.write_text(before.replace("LR: 1.0e-3", "LR: 1.0e+30"))
+    failing = workflow.folder / "params/quick/06_diffusion.mu.yaml"
     other = workflow.folder / "params/quick/06_diffusion.post.yaml"
-    untouched = other.read_text()
-    other.write_text(untouched.replace("EPOCHS: 40", "EPOCHS: 2"))
-    try:
+    diverging = failing.read_text().replace("LR: 1.0e-3", "LR: 1.0e+30")
+    shorter = other.read_text().replace("EPOCHS: 40", "EPOCHS: 2")
+    with edited(failing, diverging), edited(other, shorter):
         result = workflow.call()
-    finally:
-        overlay.write_text(before)
-        other.write_text(untouched)
     text = result.stdout + result.stderr
     assert result.returncode != 0
     assert "FloatingPointError" in text
@@ -274,13 +268,9 @@ def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
 def test_a_collapsed_vae_stops_the_run_with_the_reason(workflow):
     """When the VAE that the diffusion asks for is one that failed the gate."""
     params = workflow.folder / "params/paper/05_latents.gaussian.yaml"
-    before = params.read_text()
-    params.write_text(before.replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse"))
-    try:
-        target = "quick/sp500_logret/seed0/05_latents.gaussian/SHA256SUMS"
+    target = "quick/sp500_logret/seed0/05_latents.gaussian/SHA256SUMS"
+    with edited(params, params.read_text().replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse")):
         result = workflow.call(target=target)
-    finally:
-        params.write_text(before)
     text = result.stdout + result.stderr
     assert result.returncode != 0
     assert "VarianceCollapse: 03_vae.mse failed the probe: " in text

@@ -18,37 +18,41 @@ from chaoslib import runs, stages, tables
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], Path]:
-    """(node, seed) -> folder, for every node of the plan; raises MissingArtefact or StaleArtefact, of runs."""
-    folders = {}
+def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], runs.Artefact]:
+    """(node, seed) -> its finished folder, for every node of the plan; raises MissingArtefact or StaleArtefact, of runs."""
+    finished = {}
     for node in stages.nodes(ROOT):
         for seed in [0] if stages.stage_of(node) in stages.UNSEEDED else seeds:
             folder = run_dir / stages.place(node, seed)
             if not (folder / runs.SUMS).exists():
                 raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
-            runs.Artefact(folder).verify()  # nothing is published that was changed after its run
-            folders[node, seed] = folder
-    return folders
+            finished[node, seed] = runs.Artefact(folder)
+            finished[node, seed].verify()  # nothing is published that was changed after its run
+    return finished
 
 
-def read_timings(run_dir: Path, folders: dict[tuple[str, int], Path]) -> pd.DataFrame:
+def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> pd.DataFrame:
     """One row a notebook execution: wall seconds and peak memory of the whole process, kernel included."""
     rows = []
-    for (node, seed), folder in folders.items():
-        meta = json.loads((folder / "meta.json").read_text())
+    for (node, seed), artefact in finished.items():
         with (run_dir / "logs" / f"{stages.place(node, seed)}.tsv").open() as file:
             (usage,) = csv.DictReader(file, delimiter="\t")
         stage, _, variant = node.partition(".")
         row = {"stage": stage, "variant": variant, "seed": seed, "seconds": float(usage["s"])}
-        rows.append(row | {"peak_rss_mb": float(usage["max_rss"]), "device": meta["device"], "threads": meta["threads"]})
+        rows.append(
+            row
+            | {
+                "peak_rss_mb": float(usage["max_rss"]),
+                "device": artefact.meta["device"],
+                "threads": artefact.meta["threads"],
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def collect_metadata(folders: dict[tuple[str, int], Path]) -> dict:
+def collect_metadata(finished: dict[tuple[str, int], runs.Artefact]) -> dict:
     """What was run where: the environment once, then each node's params, hashes and seconds."""
-    metas = {
-        stages.place(node, seed): json.loads((folder / "meta.json").read_text()) for (node, seed), folder in folders.items()
-    }
+    metas = {stages.place(*key): artefact.meta for key, artefact in finished.items()}
     shared = ("versions", "python", "machine", "device", "threads", "git")
     environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
     return {
@@ -77,30 +81,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the run; figures come from the first")
     parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
     options = parser.parse_args(arguments)
-    folders = finished_nodes(options.run_dir, options.seeds)
-    timings, metadata = read_timings(options.run_dir, folders), collect_metadata(folders)
+    finished = finished_nodes(options.run_dir, options.seeds)
+    timings, metadata = read_timings(options.run_dir, finished), collect_metadata(finished)
     target = options.to
     shutil.rmtree(target / "tables", ignore_errors=True)
     (target / "tables").mkdir(parents=True)
     for old in target.glob("fig*.*"):
         old.unlink()
 
-    unseeded = [node for node, _ in folders if stages.stage_of(node) in stages.UNSEEDED]
-    written = [*folders["09_evaluation", 0].glob("tables/*")]
+    written = [*finished["09_evaluation", 0].folder.glob("tables/*")]
     for path in written:
         shutil.copy(path, target / "tables")
     for name, content in tables.both("timings", timings).items():
         runs.write(target / name, content, Path(name).suffix)
-    shown = {key: folder for key, folder in folders.items() if key[0] in unseeded or key[1] == options.seeds[0]}
-    for folder in shown.values():
-        for figure in folder.glob("figures/*"):
+    shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
+    for place in shown:
+        for figure in (options.run_dir / place).glob("figures/*"):
             shutil.copy(figure, target)
     if options.executed:
         options.executed.mkdir(exist_ok=True)
         for old in options.executed.glob("*.ipynb"):
             old.unlink()
-        for node, seed in shown:
-            log = options.run_dir / "logs" / f"{stages.place(node, seed)}.ipynb"
+        for place, node in shown.items():
+            log = options.run_dir / "logs" / f"{place}.ipynb"
             (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
     runs.write(target / "run_metadata.json", metadata, ".json")
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
