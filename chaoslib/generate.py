@@ -1,6 +1,7 @@
-"""From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0)`."""
+"""From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from chaoslib import diffusion, vae
-from chaoslib.windows import Scaler
+from chaoslib.windows import Scaler, VIXCondition, standardise
 
 CHUNK = 1000  # windows decoded at a time: bounds memory and fits the cache
 
@@ -21,6 +22,7 @@ class LatentGenerator:
 
     convention : which latents the denoiser learned, "post" or "mu"; must be the latent scaler's
     steps : DDIM steps unless `sample` is told otherwise
+    condition : which VIX a conditional model is given; None for an unconditional one
     """
 
     decoder: vae.GaussianVAE
@@ -29,58 +31,144 @@ class LatentGenerator:
     latent_scaler: vae.LatentScaler | None = None
     convention: str = ""
     steps: int = 200
+    condition: VIXCondition | None = None
 
     def __post_init__(self):
+        if bool(self.decoder.shape.cond_dim) != (self.condition is not None):
+            raise ValueError(f"the decoder has {self.decoder.shape.cond_dim} conditions, its VIX is {self.condition}")
         if self.denoiser is None:
             return
         if self.latent_scaler is None or self.latent_scaler.convention != self.convention:
             found = "no latents" if self.latent_scaler is None else f"{self.latent_scaler.convention!r} latents"
             raise ValueError(f"the denoiser learned {self.convention!r} latents but would be decoded as {found}")
 
-    @torch.no_grad()
+    @property
+    def vix_at(self) -> str:
+        """ "end" or "start" of the window, where the VIX of a conditional model is read; empty without a condition."""
+        return self.condition.vix_at if self.condition else ""
+
     def sample(
-        self, n: int, *, seed: int = 0, sampler: str = "ddim", steps: int | None = None, progress: bool = False
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        vix: float | np.ndarray | None = None,
+        guidance: float = 1.0,
+        sampler: str = "ddim",
+        steps: int | None = None,
+        progress: bool = False,
     ) -> np.ndarray:
         """(n, L) float32 log-returns; the same arguments give the same windows.
 
+        vix : index points, one number or (n,); conditional models need it, others refuse it. Warns outside the range
+            of the training windows and raises ValueError far outside, see `VIXCondition.check`
+        guidance : w of classifier-free guidance. 1 is the calibrated model, more amplifies the condition
         Memory is bounded by chunks of `CHUNK` windows beyond the result itself.
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
+        given = self.given(vix, n)
+        if given is not None and (beyond := self.condition.extrapolated(given)).any():
+            warnings.warn(f"VIX {given[beyond][0]:g} lies outside the training windows: extrapolated", stacklevel=2)
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
-            z = self.sample_latents(min(CHUNK, n - first), generator=generator, sampler=sampler, steps=steps)
-            values = self.decoder.sample_decoder(z, generator=generator)
-            parts.append(self.scaler.unscale(values.cpu().numpy()))
+            part = None if given is None else given[first : first + CHUNK]
+            z = self.sample_latents(
+                min(CHUNK, n - first), generator=generator, vix=part, guidance=guidance, sampler=sampler, steps=steps
+            )
+            parts.append(self.decode(z, generator=generator, vix=part))
         return np.concatenate(parts)
 
+    @torch.no_grad()
     def sample_latents(
-        self, n: int, *, generator: torch.Generator, sampler: str = "ddim", steps: int | None = None
+        self,
+        n: int,
+        *,
+        generator: torch.Generator,
+        vix: float | np.ndarray | None = None,
+        guidance: float = 1.0,
+        sampler: str = "ddim",
+        steps: int | None = None,
     ) -> torch.Tensor:
-        """(n, D) latents as the decoder takes them."""
-        device = next(self.decoder.parameters()).device
+        """(n, D) standardised latents, as the denoiser knows them; for a VAE alone draws from its prior."""
+        given = self.given(vix, n)
         if self.denoiser is None:
-            return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(device)
-        z = diffusion.sample_latents(self.denoiser, n, sampler=sampler, steps=steps or self.steps, generator=generator)
-        return self.latent_scaler.restore(z)
+            if guidance != 1.0:
+                raise ValueError("a VAE without diffusion has no guidance: leave it at 1")
+            return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(self.device)
+        return diffusion.sample_latents(
+            self.denoiser, n, sampler=sampler, steps=steps or self.steps, generator=generator,
+            cond=self.as_tensor(given), guidance=guidance,
+        )  # fmt: skip
 
     @torch.no_grad()
-    def encode(self, windows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Posterior means and log-variances, each (N, D), of log-return windows (N, L)."""
-        device = next(self.decoder.parameters()).device
-        return self.decoder.encode(torch.from_numpy(self.scaler.scale(windows)).to(device))
+    def decode(
+        self,
+        z: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        vix: float | np.ndarray | None = None,
+        temperature: float = 1.0,
+        sampled: bool = True,
+    ) -> np.ndarray:
+        """(n, L) log-returns of standardised latents z (n, D).
+
+        temperature : factor on z; more than 1 amplifies
+        sampled : False for the decoder's mean without its noise
+        """
+        given = self.given(vix, len(z))
+        cond = self.as_tensor(given)
+        latents = temperature * z if self.latent_scaler is None else self.latent_scaler.restore(temperature * z)
+        if sampled:
+            values = self.decoder.sample_decoder(latents, cond, generator=generator)
+        else:
+            values = self.decoder.decode(latents, cond)[0]
+        windows = self.scaler.unscale(values.cpu().numpy())
+        return windows if given is None else windows * self.condition.scale(given)
 
     @torch.no_grad()
-    def reconstruct(self, windows: np.ndarray, *, seed: int = 0) -> np.ndarray:
-        """(N, L) log-returns: each window encoded, drawn from its posterior, decoded and sampled."""
+    def encode(self, windows: np.ndarray, vix: float | np.ndarray | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior means and log-variances, each (N, D), of log-return windows (N, L), as the VAE has them."""
+        values, _ = standardise(windows, self.scaler, self.condition, given := self.given(vix, len(windows)))
+        return self.decoder.encode(torch.from_numpy(values).to(self.device), self.as_tensor(given))
+
+    @torch.no_grad()
+    def reconstruct(self, windows: np.ndarray, vix: float | np.ndarray | None = None, *, seed: int = 0) -> np.ndarray:
+        """(N, L) log-returns: each window encoded by the VAE, drawn from its posterior, decoded and sampled."""
         generator = torch.Generator().manual_seed(seed)
-        z = vae.draw_posterior(*self.encode(windows), generator=generator)
-        return self.scaler.unscale(self.decoder.sample_decoder(z, generator=generator).cpu().numpy())
+        z = vae.draw_posterior(*self.encode(windows, vix), generator=generator)
+        alone = LatentGenerator(self.decoder, self.scaler, condition=self.condition)
+        return alone.decode(z, generator=generator, vix=vix)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.decoder.parameters()).device
+
+    def given(self, vix: float | np.ndarray | None, n: int) -> np.ndarray | None:
+        """The VIX of n windows (n,), checked; None for an unconditional model."""
+        if self.condition is None:
+            if vix is not None:
+                raise ValueError("this model is unconditional: leave vix out, or load a 06_diffusion.cond_* folder")
+            return None
+        if vix is None:
+            raise ValueError(f"this model is conditional on the VIX at the window's {self.vix_at}: give vix in index points")
+        given = np.asarray(vix, dtype=float)
+        if given.shape not in ((), (n,)):
+            raise ValueError(f"vix has the shape {given.shape}: give one number or one for each of the {n} windows")
+        given = np.broadcast_to(given, (n,))
+        self.condition.check(given)
+        return given
+
+    def as_tensor(self, given: np.ndarray | None) -> torch.Tensor | None:
+        """(n,) index points -> (n, 1) condition of the networks."""
+        return None if given is None else torch.from_numpy(self.scaler.standardise_vix(given)).to(self.device)
 
     def files(self) -> dict[str, object]:
         """What `runs.Run.save` writes so that `load` can read it: model.json and model.safetensors."""
         shapes = {"vae": self.decoder.shape.to_dict(), "scaler": self.scaler.to_dict()}
+        if self.condition is not None:
+            shapes["condition"] = self.condition.to_dict()
         tensors = {f"vae.{name}": tensor for name, tensor in self.decoder.state_dict().items()}
         if self.denoiser is not None:
             shapes |= {"denoiser": self.denoiser.shape.to_dict(), "convention": self.convention, "steps": self.steps}
@@ -103,12 +191,15 @@ def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator:
     decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
     decoder.load_state_dict(part(tensors, "vae."))
     scaler = Scaler(**shapes["scaler"])
+    condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None
     if "denoiser" not in shapes:
-        return LatentGenerator(decoder.eval(), scaler)
+        return LatentGenerator(decoder.eval(), scaler, condition=condition)
     denoiser = diffusion.Denoiser(diffusion.DenoiserShape(**shapes["denoiser"])).to(device)
     denoiser.load_state_dict(part(tensors, "denoiser."))
     latent_scaler = vae.LatentScaler(shapes["latents"], tensors["latents.mean"], tensors["latents.std"])
-    return LatentGenerator(decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"])
+    return LatentGenerator(
+        decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"], condition
+    )
 
 
 def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -129,6 +129,17 @@ def leverage(windows: np.ndarray, *, max_lag: int = 10) -> float:
     return float(np.mean([np.corrcoef(now, later)[0, 1] for now, later in pairs]))
 
 
+def window_outcomes(windows: np.ndarray) -> dict[str, np.ndarray]:
+    """What a forecaster of a window is asked for, each (N,): log realised volatility, cumulative log-return,
+    maximum drawdown (a positive fraction) and the worst daily log-return."""
+    return {
+        "log_rv": log_rv(windows),
+        "cum_return": np.sum(windows, axis=1, dtype=float),
+        "max_drawdown": max_drawdown(windows),
+        "worst_day": np.min(windows, axis=1).astype(float),
+    }
+
+
 def describe_latents(z: np.ndarray) -> dict[str, float]:
     """Moments of standardised latents (N, D): norms, per-dimension spread and kurtosis, mean absolute correlation."""
     norms = np.linalg.norm(z, axis=1)

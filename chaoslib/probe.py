@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from chaoslib import metrics, vae
-from chaoslib.windows import Scaler
+from chaoslib.generate import LatentGenerator
 
 GATE = {"std_ratio": (0.90, 1.10), "q01_ratio": (0.85, 1.15), "log_rv_sd_ratio": (0.85, 1.15)}
 HIGH_VIX_STD_RATIO = 0.85  # least std ratio on the windows with the highest VIX
@@ -19,18 +19,18 @@ class VarianceCollapse(RuntimeError):
 
 @torch.no_grad()
 def probe_vae(
-    model: vae.GaussianVAE,
-    scaler: Scaler,
+    model: LatentGenerator,
     windows: np.ndarray,
     vix: np.ndarray,
     *,
-    cond: torch.Tensor | None = None,
+    given: np.ndarray | None = None,
     n: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Decode n draws of each kind and compare them with the windows they come from.
 
-    windows (N, L) log-returns; vix (N,) index points; cond (N, cond_dim) for a conditional VAE
+    model : a VAE without diffusion; windows (N, L) log-returns; vix (N,) index points at the windows' end
+    given (N,) : the VIX that a conditional VAE is given, index points
     Returns one row for each subset, draw and decode; metrics compare log-returns, never standardised values.
     """
     rng = np.random.default_rng(seed)
@@ -41,16 +41,12 @@ def probe_vae(
     rows = []
     for subset, index, draws in (("all", every, ("mu", "post", "prior")), ("vix_top5pct", repeated, ("mu", "post"))):
         real = windows[index]
-        given = None if cond is None else cond[index]
-        mu, logvar = model.encode(torch.from_numpy(scaler.scale(real)), given)
+        told = None if given is None else given[index]
+        mu, logvar = model.encode(real, told)
         for draw in draws:
             z = draw_latents(draw, mu, logvar, generator)
-            decoded = {
-                "mean": model.decode(z, given)[0],
-                "sampled": model.sample_decoder(z, given, generator=generator),
-            }
-            for decode, values in decoded.items():
-                fake = scaler.unscale(values.numpy())
+            for decode in ("mean", "sampled"):
+                fake = model.decode(z, generator=generator, vix=told, sampled=decode == "sampled")
                 rows.append({"draw": draw, "decode": decode, "subset": subset, **compare(real, fake)})
     return pd.DataFrame(rows)
 

@@ -1,8 +1,9 @@
 """The plan of the workflow: which stages and variants there are, what each reads, and what would change it.
 
 A *node* is a stage with its variant, `06_diffusion.post`; it has one params file of that name. A params value that is
-a node names an upstream; so does `03_vae.*`, every variant of a stage, and `samplers`, every node whose params give a
-MODEL. The Snakefile, the notebooks and the tests all ask this module, so they cannot disagree.
+a node names an upstream; so does `03_vae.*`, every variant of a stage, `06_diffusion.cond_*`, those that begin so, and
+`samplers`, every node whose params give a MODEL of the unconditional tables. The Snakefile, the notebooks and the tests
+all ask this module, so they cannot disagree.
 """
 
 import ast
@@ -14,7 +15,8 @@ from pathlib import Path
 import yaml
 
 NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
-PATTERN = re.compile(r"(\d\d_[a-z_]+)\.\*")
+PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
+CONDITIONAL = "cond_"  # models named so belong to the conditional tables
 UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
 DRAWING_ONLY = ("figures", "tables")  # editing a plot retrains nothing
@@ -117,25 +119,25 @@ def upstream(root: Path, params: dict) -> list[str]:
 
 
 def expand(root: Path, value: str) -> list[str]:
-    """Nodes that one params value names: itself, every variant of `03_vae.*`, or all `samplers`."""
+    """Nodes that one params value names: itself, the variants of `03_vae.*` or `03_vae.cond_*`, or all `samplers`."""
     known = nodes(root)
     if value == "samplers":
         return list(samplers(root).values())
-    if pattern := PATTERN.fullmatch(value):
-        return [node for node in known if stage_of(node) == pattern[1]]
+    if PATTERN.fullmatch(value):
+        return [node for node in known if node.startswith(value[:-1])]
     if value not in known:
         raise ParamsError(f"{value} is no stage of params/paper; known are {', '.join(known)}")
     return [value]
 
 
 def samplers(root: Path) -> dict[str, str]:
-    """Model name of the tables -> node that samples it, for every published params file with a `MODEL`."""
+    """Model name -> node that samples it, for every published params file with a `MODEL` of the unconditional tables."""
     found = {}
     for node in nodes(root):
         model = (yaml.safe_load((root / "params/paper" / f"{node}.yaml").read_text()) or {}).get("MODEL", "")
         if model in found:
             raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
-        if model:
+        if model and not model.startswith(CONDITIONAL):
             found[model] = node
     return found
 

@@ -2,11 +2,18 @@
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from chaoslib import metrics
+from chaoslib import calibration, metrics, risk
 
 QUANTILES = (1, 5, 50, 95, 99)  # percent
 DRAWDOWN_QUANTILES = (5, 50, 95)
+CONDITIONAL = [
+    *("model", "seed", "vix_at", "mode", "target_vix", "vix_matched_mean", "n_episodes", "guidance", "split"),
+    *calibration.METRICS,
+    *("num_real_matched", "num_gen", "half_width", "extrapolated"),
+]  # columns of the table `conditional`
+SWEEP = [*CONDITIONAL, "temperature", "output_scale", "amplified"]
 
 
 def both(name: str, frame: pd.DataFrame) -> dict[str, object]:
@@ -109,3 +116,55 @@ def distance_rows(model: str, seed: int, reference: str, real: np.ndarray, fake:
     }
     rows += [{"metric": name, "real": a, "value": b, "distance": d} for name, (a, b, d) in distances.items()]
     return [{"model": model, "seed": seed, "reference": reference, **row} for row in rows]
+
+
+def summarise_seeds(conditional: pd.DataFrame) -> pd.DataFrame:
+    """The table `conditional_summary`: each metric's mean over seeds, their sd, and a 95 % t interval of the mean.
+
+    A model with one seed has neither; rows without enough real windows are left out.
+    """
+    keys = ["model", "vix_at", "mode", "target_vix", "guidance", "split"]
+    long = conditional.melt(id_vars=[*keys, "seed"], value_vars=calibration.METRICS, var_name="metric").dropna()
+    summary = long.groupby([*keys, "metric"], sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    with np.errstate(invalid="ignore"):
+        reach = stats.t.ppf(0.975, summary["count"] - 1) * summary["std"] / np.sqrt(summary["count"])
+    summary = summary.rename(columns={"std": "seed_sd"}).assign(
+        ci_low=summary["mean"] - reach, ci_high=summary["mean"] + reach
+    )
+    return summary.drop(columns="count")
+
+
+def crps_rows(scores: pd.DataFrame, *, keys: list[str], rival: str, seq_len: int) -> pd.DataFrame:
+    """The table `crps` from scores of single windows (columns of `risk.score` and keys), rival a model among them.
+
+    Intervals are those of the stationary bootstrap with blocks of two windows' length. The columns `*_gap` compare with
+    the rival on the same windows and bootstrap draws; a gap whose interval holds 0 is not established.
+    """
+    rows = []
+    for (split, target), group in scores.groupby(["split", "target"], sort=False):
+        values = {column: group.pivot(index="window", columns=keys, values=column) for column in ("crps", "covered")}
+        intervals = {}
+        for name, table in values.items():
+            table = table.astype(float)
+            against = table.sub(table.xs(rival, axis=1, level="model").iloc[:, 0], axis=0)
+            both = np.hstack([table, against])
+            low, high = risk.mean_interval(both, mean_block=2 * seq_len)
+            intervals[name] = pd.DataFrame(
+                np.vstack([both.mean(axis=0), low, high])
+                .reshape(3, 2, -1)
+                .transpose(2, 1, 0)
+                .reshape(len(table.columns), 6),
+                index=table.columns,
+            )
+        for key in values["crps"].columns:
+            score, cover = intervals["crps"].loc[key], intervals["covered"].loc[key]
+            rows.append(
+                dict(zip(keys, key, strict=True))
+                | {"split": split, "target": target}
+                | dict(zip(("crps", "ci_low", "ci_high"), score[:3], strict=True))
+                | dict(zip(("coverage_90", "coverage_low", "coverage_high"), cover[:3], strict=True))
+                | {"n": len(values["crps"]), "n_independent": (len(values["crps"]) + seq_len - 1) // seq_len}
+                | dict(zip(("crps_gap", "crps_gap_low", "crps_gap_high"), score[3:], strict=True))
+                | dict(zip(("coverage_gap", "coverage_gap_low", "coverage_gap_high"), cover[3:], strict=True))
+            )
+    return pd.DataFrame(rows)

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 log = logging.getLogger(__name__)
 
 DECODERS = ("gaussian", "mse_varmatch", "mse")
-SUM_HORIZONS = (1, 5, 20, 50)  # days; the variance of sums over these horizons is matched
+SUM_HORIZONS = (1, 5, 20, 50)  # days; mean and variance of sums over these horizons are matched
+COND_GROUPS = 4  # parts of a batch, by condition, in each of which they are matched
+FEWEST = 16  # windows that a variance is taken from
 
 
 @dataclass(frozen=True)
@@ -155,18 +157,31 @@ def negative_log_likelihood(x: torch.Tensor, mean: torch.Tensor, sigma: torch.Te
     return (0.5 * ((x - mean) / sigma) ** 2 + sigma.log()).mean() + 0.5 * math.log(2 * math.pi)
 
 
-def variance_mismatch(x: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Variance matching: mean squared log-ratio of model to data variance of 1-, 5-, 20- and 50-day sums.
+def moment_mismatch(
+    x: torch.Tensor, mean: torch.Tensor, sigma: torch.Tensor, cond: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Variance matching: how far the model's variance and mean of 1-, 5-, 20- and 50-day sums are from the data's.
 
     The law of total variance gives the model's variance of an h-day sum without sampling it,
-    Var = E[sum of sigma_t^2] + Var[sum of mean_t], with z drawn from the posterior: mean and sigma are (B, L).
+    Var = E[sum of sigma_t^2] + Var[sum of mean_t], with z drawn from the posterior: mean and sigma are (B, L). A term
+    is the squared log-ratio of the two variances plus the squared gap of the two means in standard deviations. It is
+    weighted by 1/h, as the error of a sample variance goes with the number of sums it is taken from. With a condition
+    (B, 1) the batch is cut into `COND_GROUPS` by it and matched in each, else the wild windows would speak for all.
+    A batch of fewer than `FEWEST` windows says too little about a variance and counts for nothing.
     """
-    terms = []
-    for days in (h for h in SUM_HORIZONS if h <= x.shape[1]):
-        data = block_sums(x, days).var()
-        model = block_sums(sigma**2, days).mean() + block_sums(mean, days).var()
-        terms.append(torch.log(model / data) ** 2)
-    return torch.stack(terms).mean()
+    if len(x) < FEWEST:
+        return x.new_zeros(())
+    parts = 1 if cond is None else min(COND_GROUPS, len(x) // FEWEST)
+    order = torch.arange(len(x), device=x.device) if cond is None else cond[:, 0].argsort(stable=True)
+    groups = order.chunk(parts)
+    total, weights = x.new_zeros(()), 0.0
+    for group in groups:
+        for days in (h for h in SUM_HORIZONS if h <= x.shape[1]):
+            data, centre = block_sums(x[group], days), block_sums(mean[group], days)
+            variance = block_sums(sigma[group] ** 2, days).mean() + centre.var()
+            gap = torch.log(variance / data.var()) ** 2 + (centre.mean() - data.mean()) ** 2 / data.var()
+            total, weights = total + gap / days, weights + 1 / days
+    return total / weights
 
 
 def block_sums(values: torch.Tensor, days: int) -> torch.Tensor:
@@ -189,14 +204,14 @@ def vae_loss(
     likelihood : mean over batch *and days* of -log p(x|z), or of the squared error for the mean-only decoders
     kl : mean over the batch of the KL *summed* over latents, nats. Against a likelihood summed over the L days the
          weight of the KL is therefore beta * L: the published 1e-4 is a beta of 0.005 in that convention.
-    varmatch : see `variance_mismatch`; computed for every decoder, so that histories compare
+    varmatch : see `moment_mismatch`; computed for every decoder, so that histories compare
     """
     mu, logvar = model.encode(x, cond)
     mean, sigma = model.decode(draw_posterior(mu, logvar, generator=generator), cond)
     gaussian = model.shape.decoder == "gaussian"
     likelihood = negative_log_likelihood(x, mean, sigma) if gaussian else F.mse_loss(mean, x)
     kl = kl_per_dimension(mu, logvar).sum()
-    varmatch = variance_mismatch(x, mean, sigma)
+    varmatch = moment_mismatch(x, mean, sigma, cond)
     loss = likelihood + beta * kl + varmatch_weight * varmatch
     return {"loss": loss, "likelihood": likelihood, "kl": kl, "varmatch": varmatch}
 

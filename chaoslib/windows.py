@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 SPLITS = ("train", "val", "test")
+REACH = 1.25  # how far beyond the VIX of the training windows a model may be asked, as a factor
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,77 @@ class Scaler:
         """Standardised values -> log-returns."""
         return (values * self.std + self.mean).astype(np.float32)
 
+    def standardise_vix(self, vix: np.ndarray) -> np.ndarray:
+        """(N,) index points -> (N, 1) float32 standardised log-VIX, as conditional networks take it."""
+        return ((np.log(vix) - self.log_vix_mean) / self.log_vix_std).astype(np.float32)[:, None]
+
     def to_dict(self) -> dict:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class VIXCondition:
+    """Which VIX a conditional model is given, and how far beyond its experience it may be asked.
+
+    vix_at : "end", the close of a window's last day (the paper's; it looks back on the window), or "start", the close
+        of the day before its first return (the one a forecaster has)
+    exponent : the networks see windows divided by (VIX / `typical`)^exponent; 0 leaves them as they are
+    typical, lowest, highest : geometric mean and range of the VIX of the training windows, index points
+    """
+
+    vix_at: str
+    exponent: float
+    typical: float
+    lowest: float
+    highest: float
+
+    def scale(self, vix: np.ndarray) -> np.ndarray:
+        """(N,) index points -> (N, 1) factor between what the networks see and log-returns."""
+        return ((vix / self.typical) ** self.exponent).astype(np.float32)[:, None]
+
+    def extrapolated(self, vix: np.ndarray) -> np.ndarray:
+        """(N,) whether a VIX lies outside the training windows' range."""
+        return (vix < self.lowest) | (vix > self.highest)
+
+    def reachable(self, vix: np.ndarray) -> np.ndarray:
+        """(N,) whether a VIX lies within a factor `REACH` of the training windows; beyond, nothing supports an answer."""
+        return (vix >= self.lowest / REACH) & (vix <= self.highest * REACH)
+
+    def check(self, vix: np.ndarray) -> None:
+        """Raise ValueError for a VIX that is not reachable."""
+        low, high = self.lowest / REACH, self.highest * REACH
+        outside = vix[~self.reachable(vix)]
+        if len(outside):
+            raise ValueError(
+                f"VIX {outside[0]:g} is out of reach: the training windows hold {self.lowest:.1f} to {self.highest:.1f}, "
+                f"and a model may be asked from {low:.1f} to {high:.1f}. Bring a longer history to go further"
+            )
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def fit_vix_condition(train: np.ndarray, vix: np.ndarray, *, vix_at: str, normalise: bool) -> VIXCondition:
+    """The condition of a model trained on windows (N, L) with their VIX (N,); the exponent is fitted when normalising."""
+    if vix_at not in ("end", "start"):
+        raise ValueError(f"unknown anchor {vix_at!r} of the VIX: use 'end' or 'start'")
+    exponent = fit_vix_exponent(train, vix) if normalise else 0.0
+    return VIXCondition(vix_at, exponent, float(np.exp(np.log(vix).mean())), float(vix.min()), float(vix.max()))
+
+
+def fit_vix_exponent(train: np.ndarray, vix: np.ndarray) -> float:
+    """Slope of the log realised volatility of windows (N, L) on log VIX (N,), by least squares."""
+    log_rv = 0.5 * np.log(np.mean(np.asarray(train, dtype=float) ** 2, axis=1))
+    return float(np.polyfit(np.log(vix), log_rv, 1)[0])
+
+
+def standardise(
+    windows: np.ndarray, scaler: Scaler, condition: VIXCondition | None = None, vix: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What networks see of log-return windows (N, L): standardised values (N, L) and, given VIX (N,), conditions (N, 1)."""
+    if condition is None:
+        return scaler.scale(windows), None
+    return scaler.scale(windows / condition.scale(vix)), scaler.standardise_vix(vix)
 
 
 def split_by_date(

@@ -1,0 +1,49 @@
+"""One function per figure: arrays in, `Figure` out. One- and two-column widths, fonts embedded, colours fixed by model."""
+
+from chaoslib.figures.conditional import (
+    calibration,
+    conditional_laws,
+    fan,
+    guidance_dial,
+    sweep,
+    volatility_against_vix,
+)
+from chaoslib.figures.history import price_history, split_overview, stress_share
+from chaoslib.figures.samples import acf, drawdowns, headline, histogram, paths, qq
+from chaoslib.figures.style import COLOURS, LABELS
+from chaoslib.figures.training import (
+    decoded_windows,
+    diffusion_training,
+    latent_report,
+    latent_space,
+    latent_use,
+    probe,
+    vae_history,
+)
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "acf",
+    "calibration",
+    "conditional_laws",
+    "decoded_windows",
+    "diffusion_training",
+    "drawdowns",
+    "fan",
+    "guidance_dial",
+    "headline",
+    "histogram",
+    "latent_report",
+    "latent_space",
+    "latent_use",
+    "paths",
+    "price_history",
+    "probe",
+    "qq",
+    "split_overview",
+    "stress_share",
+    "sweep",
+    "vae_history",
+    "volatility_against_vix",
+]

@@ -1,0 +1,100 @@
+"""The look of every figure: widths, fonts, and one colour and label a model."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches
+PERCENT = 100.0
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.1,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+}
+# Okabe & Ito's palette, safe for colour-blind readers; the same model has the same colour in every figure.
+COLOURS = {
+    "real_train": "#000000",
+    "iid_bootstrap": "#999999",
+    "block_bootstrap": "#56B4E9",
+    "garch_t": "#B8A800",
+    "gjr_fhs": "#009E73",
+    "vae_prior": "#CC79A7",
+    "vae_stress": "#8C4A77",
+    "timegan": "#E69F00",
+    "timegan_stress": "#946600",
+    "ldm_post": "#0072B2",
+    "ldm_mu": "#D55E00",
+    "cond_vae_prior": "#EE99AA",
+    "cond_ldm": "#332288",
+    "cond_ldm_normalised": "#CC3311",
+    "vix_scaled": "#117733",
+    "vix_kernel_bootstrap": "#88CCEE",
+}
+LABELS = {
+    "real_train": "real (train)",
+    "iid_bootstrap": "iid bootstrap",
+    "block_bootstrap": "block bootstrap",
+    "garch_t": "GARCH-t",
+    "gjr_fhs": "GJR-FHS",
+    "vae_prior": "VAE prior",
+    "vae_stress": "VAE stress",
+    "timegan": "TimeGAN",
+    "timegan_stress": "TimeGAN stress",
+    "ldm_post": "latent diffusion (post)",
+    "ldm_mu": "latent diffusion (mu)",
+    "cond_vae_prior": "conditional VAE prior",
+    "cond_ldm": "conditional latent diffusion",
+    "cond_ldm_normalised": "the same, normalised by VIX",
+    "vix_scaled": "VIX-scaled history",
+    "vix_kernel_bootstrap": "VIX kernel bootstrap",
+}
+SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
+DECODER_COLOURS = {
+    "gaussian": "#0072B2",
+    "mse_varmatch": "#E69F00",
+    "mse": "#D55E00",
+    "cond_end": "#332288",
+    "cond_start": "#117733",
+    "cond_norm": "#CC3311",
+}
+
+
+def canvas(rows: int, columns: int, *, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure that a notebook shows once, and its axes as a flat array."""
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    plt.close(figure)  # a notebook shows the returned figure, not every open one a second time
+    return figure, axes.ravel()
+
+
+def styled(draw):
+    """Apply the house style while a figure is drawn."""
+
+    def wrapper(*args, **kwargs):
+        with plt.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
+    return wrapper
+
+
+def line_width(name: str) -> float:
+    """The real sample is drawn heavier than models."""
+    return 1.8 if name == "real_train" else 1.0
+
+
+def density(
+    axis: Axes, values: np.ndarray, *, color: str, label: str, linewidth: float = 1.1, high: float | None = None
+) -> None:
+    """Kernel density estimate of a one-dimensional sample."""
+    top = np.quantile(values, 0.999) if high is None else high
+    margin = 0.15 * np.std(values) if high is None else 0.0
+    grid = np.linspace(values.min() - margin, top + margin, 300)
+    axis.plot(grid, stats.gaussian_kde(values)(grid), color=color, label=label, linewidth=linewidth)
