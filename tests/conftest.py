@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from chaoslib import diffusion, generate, vae
-from chaoslib.windows import Scaler
+from chaoslib.windows import Scaler, fit_vix_condition, standardise
 
 torch.set_num_threads(1)
 
@@ -56,3 +56,53 @@ def toy_generator(toy_vae, toy_scaler, toy_windows) -> generate.LatentGenerator:
 
     denoiser, _ = diffusion.fit_diffusion(draw, draw(torch.Generator().manual_seed(0)), shape, epochs=5, lr=1e-3)
     return generate.LatentGenerator(toy_vae, toy_scaler, denoiser, scaler, convention="post", steps=10)
+
+
+@pytest.fixture(scope="session")
+def toy_vix() -> np.ndarray:
+    """(600,) VIX from 10 to 60 index points, even in its logarithm."""
+    return np.random.default_rng(1).permutation(np.geomspace(10, 60, 600))
+
+
+@pytest.fixture(scope="session")
+def toy_vix_windows(toy_vix) -> np.ndarray:
+    """(600, 10) log-returns whose volatility is proportional to the VIX: 1 % a day at 20."""
+    noise = np.random.default_rng(2).standard_normal((len(toy_vix), SEQ_LEN))
+    return (0.01 * toy_vix[:, None] / 20 * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def toy_conditional(toy_vix, toy_vix_windows) -> generate.LatentGenerator:
+    """A conditional model of the toy windows; it reads the VIX at their start."""
+    scaler = Scaler(
+        SEQ_LEN,
+        float(toy_vix_windows.mean()),
+        float(toy_vix_windows.std()),
+        float(np.log(toy_vix).mean()),
+        float(np.log(toy_vix).std()),
+    )
+    condition = fit_vix_condition(toy_vix_windows, toy_vix, vix_at="start", normalise=False)
+    x, cond = map(torch.from_numpy, standardise(toy_vix_windows, scaler, condition, toy_vix))
+    shape = vae.VAEShape(seq_len=SEQ_LEN, latent_dim=3, hidden=32, cond_dim=1)
+    decoder, _ = vae.fit_vae(
+        x[:500], x[500:], shape, train_cond=cond[:500], val_cond=cond[500:], epochs=60, batch_size=64, warmup_epochs=5
+    )
+    with torch.no_grad():
+        mu, logvar = decoder.encode(x, cond)
+    latents = vae.fit_latent_scaler(mu, logvar, "post")
+
+    def draw(generator):
+        return latents.standardise(vae.draw_latents(mu, logvar, "post", generator=generator))
+
+    denoiser, _ = diffusion.fit_diffusion(
+        draw,
+        draw(torch.Generator().manual_seed(0)),
+        diffusion.DenoiserShape(latent_dim=3, hidden=32, blocks=1, cond_dim=1, timesteps=50),
+        train_cond=cond,
+        val_cond=cond,
+        epochs=60,
+        batch_size=100,
+        lr=2e-3,
+        ema_decay=0.95,
+    )
+    return generate.LatentGenerator(decoder, scaler, denoiser, latents, convention="post", steps=10, condition=condition)

@@ -86,7 +86,9 @@ def test_all_params_fit_their_notebooks(profile):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_defaults_in_the_cell_are_the_published_settings(path):
     node = next(node for node in NODES if stages.stage_of(node) == path.stem)
-    main = {"03_vae": "03_vae.gaussian", "05_latents": "05_latents.gaussian", "06_diffusion": "06_diffusion.post"}.get(path.stem, node)
+    main = {"03_vae": "03_vae.gaussian", "05_latents": "05_latents.gaussian", "06_diffusion": "06_diffusion.post"}.get(
+        path.stem, node
+    )
     published = stages.merged_params(ROOT, main, "paper")
     defaults = {name: default for name, (_, default) in stages.parameter_cell(path).items()}
     assert {key: defaults[key] for key in published} == published

@@ -92,6 +92,17 @@ def test_two_nodes_may_not_claim_one_model(copy):
         stages.samplers(copy)
 
 
+def test_a_pattern_names_the_variants_that_begin_so(root):
+    conditional = stages.expand(root, "06_diffusion.cond_*")
+    assert set(conditional) == {f"06_diffusion.{name}" for name in ("cond_end", "cond_norm", "cond_start")}
+    assert set(conditional) < set(stages.expand(root, "06_diffusion.*"))
+
+
+def test_conditional_models_are_no_rows_of_the_unconditional_tables(root):
+    assert not any(name.startswith("cond_") for name in stages.samplers(root))
+    assert not any("cond_" in node for node in stages.samplers(root).values())
+
+
 def test_an_upstream_that_does_not_exist_is_named(root):
     with pytest.raises(stages.ParamsError, match=r"03_vae\.other is no stage"):
         stages.upstream(root, {"VAE": "03_vae.other"})

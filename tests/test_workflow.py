@@ -3,17 +3,19 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from chaoslib import stages
+from chaoslib import stages, tables
 
 pytestmark = pytest.mark.end_to_end
 
@@ -88,13 +90,14 @@ def workflow(root, tmp_path_factory) -> Workflow:
 
 def test_the_gate_is_passed_by_the_vae_that_is_used(workflow):
     verdicts = json.loads((workflow.run_dir / "seed0/04_probe/probe.json").read_text())
-    assert verdicts["03_vae.gaussian"] == []
+    assert [verdicts[f"03_vae.{name}"] for name in ("gaussian", "cond_end", "cond_start", "cond_norm")] == 4 * [[]]
     assert verdicts["03_vae.mse"] != []
 
 
 def test_every_table_is_there_and_readable(workflow):
     wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
-    assert wanted <= set(workflow.tables())
+    wanted |= {"conditional", "conditional_summary", "crps", "sweep", "volatility", "guidance"}
+    assert wanted == set(workflow.tables())
     for name in wanted:
         frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
         latex = (workflow.published / f"tables/{name}.tex").read_text()
@@ -112,10 +115,48 @@ def test_tables_hold_every_model_split_and_seed(workflow):
     assert table.drop(columns=["model", "split"]).notna().all(axis=None)
 
 
+def test_conditional_tables_hold_every_model_anchor_and_rival_once(workflow):
+    end = {"cond_ldm", "cond_vae_prior", "vix_scaled", "vix_kernel_bootstrap"}
+    start = end | {"cond_ldm_normalised", "gjr_fhs"}
+    models = {(name, "end") for name in end} | {(name, "start") for name in start}
+    table = pd.read_csv(workflow.published / "tables/conditional.csv")
+    assert list(table.columns) == tables.CONDITIONAL
+    assert set(table[["model", "vix_at"]].itertuples(index=False, name=None)) == models
+    assert len(table) == len(models) * 2 * 2 * 3  # targets, modes, splits
+    assert not table["extrapolated"].any()
+    assert (table.query("mode == 'matched' and split == 'train'")["std_ratio"].between(0.3, 1.7)).all()
+    summary = pd.read_csv(workflow.published / "tables/conditional_summary.csv")
+    assert summary["seed_sd"].isna().all()  # one seed
+    crps = pd.read_csv(workflow.published / "tables/crps.csv")
+    assert set(crps["model"]) == start
+    assert len(crps) == len(start) * 2 * 4  # splits, outcomes; vix_end forecasts nothing
+    assert (crps.query("model == 'vix_scaled'")["crps_gap"] == 0).all()
+    assert (crps[["ci_low", "crps"]].diff(axis=1)["crps"] >= 0).all()
+
+
+def test_the_sweep_marks_every_setting_but_the_calibrated_ones(workflow):
+    sweep = pd.read_csv(workflow.published / "tables/sweep.csv")
+    assert list(sweep.columns) == tables.SWEEP
+    assert len(sweep) == 2 * 2 * 2 * 2
+    calibrated = sweep[~sweep["amplified"]]
+    assert set(calibrated[["guidance", "temperature", "output_scale"]].itertuples(index=False, name=None)) == {(1, 1, 1)}
+    assert len(calibrated) == 2
+
+
+def test_samples_of_every_target_say_what_they_are(workflow):
+    folder = workflow.run_dir / "seed0/07_conditional"
+    described = json.loads((folder / "samples.json").read_text())
+    with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+        shapes = {name: archive[name].shape for name in archive.files}
+    assert {each["array"] for each in described} == set(shapes)
+    assert set(shapes.values()) == {(500, 50)}
+    assert {each["vix"] for each in described} == {15, 30}
+
+
 def test_every_figure_is_published_as_pdf_and_png(workflow):
     pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
     assert pdf == png
-    assert {name[:5] for name in pdf} == {"fig01", "fig02", "fig03", "fig04", "fig05", "fig06", "fig09"}
+    assert {name[:5] for name in pdf} == {"fig01", "fig02", "fig03", "fig04", "fig05", "fig06", "fig07", "fig09"}
 
 
 def test_progress_names_stage_variant_and_seed(workflow):
@@ -143,23 +184,27 @@ def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
 
 
 @pytest.mark.parametrize(
-    ("node", "key", "reruns"),
+    ("node", "change", "reruns"),
     [
-        ("06_diffusion.post", "LR", {"seed0/06_diffusion.post", "09_evaluation", "publish"}),
-        ("03_vae.mse", "LR", {"seed0/03_vae.mse", "seed0/04_probe", "seed0/05_latents.gaussian", "seed0/06_diffusion.mu"}
-         | {"seed0/06_diffusion.post", "09_evaluation", "publish"}),
+        ("06_diffusion.post", {"LR": 1.23e-4}, r"06_diffusion\.post"),
+        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional"),
+        ("07_conditional", {"TARGETS": [15, 35]}, "07_conditional"),  # a new VIX retrains nothing
+        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*"),  # through the gate
     ],
-)  # fmt: skip
-def test_one_changed_key_reruns_that_node_and_what_follows(workflow, node, key, reruns):
+)
+def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node, change, reruns):
     path = workflow.folder / f"params/quick/{node}.yaml"
-    before = path.read_text()
-    with edited(path, yaml.safe_dump((yaml.safe_load(before) or {}) | {key: 0.000123})):
-        assert workflow.planned() == reruns
+    expected = {f"seed0/{name}" for name in stages.nodes(root) if re.fullmatch(reruns, name)}
+    with edited(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | change)):
+        assert workflow.planned() == expected | {"09_evaluation", "publish"}
 
 
 @pytest.mark.parametrize(
     ("module", "least", "never"),
-    [("figures", set(), {"seed0/03_vae.mse"}), ("baselines", {"09_evaluation"}, {"seed0/06_diffusion.post"})],
+    [
+        ("figures", set(), {"seed0/03_vae.mse"}),
+        ("baselines", {"09_evaluation", "seed0/07_conditional"}, {"seed0/06_diffusion.post"}),
+    ],
 )
 def test_an_edited_module_reruns_only_those_who_reach_it(workflow, module, least, never):
     path = workflow.folder / f"chaoslib/{module}.py"

@@ -10,6 +10,7 @@ from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COL
 
 YEAR = 252  # trading days
 NEAR = 0.1  # real windows within 10 % of a VIX, in log VIX, show the real law there
+VIX_TICKS = [10, 15, 20, 30, 40, 60, 80]
 ANCHORS = {"end": "VIX at the window's end", "start": "VIX before the window"}
 
 
@@ -66,7 +67,7 @@ def volatility_against_vix(
             axis.plot(at_levels, low, at_levels, high, color=COLOURS[model], linestyle="--", linewidth=0.8)
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_xticks([10, 15, 20, 30, 40, 60, 80], [10, 15, 20, 30, 40, 60, 80])
+        axis.set_xticks(VIX_TICKS, VIX_TICKS)
         axis.set_yticks([5, 10, 20, 40, 80], [5, 10, 20, 40, 80])
         axis.minorticks_off()
         axis.set_xlabel(ANCHORS[at])
@@ -95,6 +96,9 @@ def calibration(rows: pd.DataFrame) -> Figure:
         axis.axhline(1, color="black", linewidth=0.6)
         for model, group in rows[rows["vix_at"] == at].groupby("model", sort=False):
             axis.plot(group["target_vix"], group["std_ratio"], color=COLOURS[model], marker=".", label=LABELS[model])
+        axis.set_xscale("log")
+        axis.set_xticks(VIX_TICKS, VIX_TICKS)
+        axis.minorticks_off()
         axis.set_xlabel(label)
         axis.legend(fontsize=6)
     axes[0].set_ylabel("std, generated / real")

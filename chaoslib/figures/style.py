@@ -52,7 +52,7 @@ LABELS = {
     "ldm_mu": "latent diffusion (mu)",
     "cond_vae_prior": "conditional VAE prior",
     "cond_ldm": "conditional latent diffusion",
-    "cond_ldm_normalised": "the same, normalised by VIX",
+    "cond_ldm_normalised": "conditional, VIX-normalised",
     "vix_scaled": "VIX-scaled history",
     "vix_kernel_bootstrap": "VIX kernel bootstrap",
 }

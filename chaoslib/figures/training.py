@@ -83,12 +83,17 @@ def probe(rows: pd.DataFrame, gate: dict[str, tuple[float, float]], volatility: 
             left.scatter(
                 values, height, s=44 if decode == "mean" else 18, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3
             )
-        density(right, volatility[name] * PERCENT, color=colour, label=decoder.replace("_", " + "))
+        density(
+            right,
+            volatility[name] * PERCENT,
+            color=colour,
+            label=decoder.replace("_varmatch", " + varmatch").replace("_", " "),
+        )
     density(right, volatility["real"] * PERCENT, color="black", label="real", linewidth=1.6)
     left.axvline(1, color="black", linewidth=0.6)
     left.set_yticks(range(len(labels)), labels)
     left.invert_yaxis()
-    left.set_xlim(0.5, 1.6)
+    left.set_xlim(0.3, 1.6)
     left.set_xlabel("decoded / real   (grey: allowed; the last has no upper limit)")
     left.set_title("hollow: mean of decode(mu) · filled: sampled decode", loc="left")
     right.set_xlim(0, 4)
