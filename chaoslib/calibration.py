@@ -1,6 +1,7 @@
 """Models asked for windows at a VIX, held against the real windows at that VIX: tidy rows of numbers."""
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from chaoslib import metrics, risk
 from chaoslib.generate import LatentGenerator
 from chaoslib.windows import VIXCondition, count_episodes
+
+log = logging.getLogger(__name__)
 
 HALF_WIDTHS = (2.5, 4.0, 5.5, 7.0, 8.5, 10.0)  # VIX points around a target, published
 ENOUGH = 200  # windows that end the widening, published
@@ -87,11 +90,12 @@ def compare(
     Mode `target` compares with the fixed windows, mode `matched` with n_matched at the VIX of the matched windows.
     """
     rows = []
-    for (target, made), split in itertools.product(fixed.items(), SPLITS):
+    for target, made in fixed.items():
         modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(np.resize(own, n_matched))}
-        for mode, generated in modes.items():
+        for split, (mode, generated) in itertools.product(SPLITS, modes.items()):
             row = compare_at(target, real[split], vix[split], generated, condition)
             rows.append({"mode": mode, "split": split, "guidance": 1.0, **row})
+    log.info("sampled at VIX %s", ", ".join(f"{target:g}" for target in fixed))
     return pd.DataFrame(rows)
 
 
@@ -123,6 +127,7 @@ def sweep(
                 row = compare_at(target, real["all"], vix["all"], lambda _, s=scale, m=made: s * m, model.condition)
                 dials = {"guidance": w, "temperature": temperature, "output_scale": scale}
                 rows.append({**row, **dials, "amplified": max(dials.values()) > 1.0})
+        log.info("sampled VIX %g with guidance %g: %d settings done", target, w, len(rows))
     return pd.DataFrame(rows).assign(mode="target", split="all")
 
 

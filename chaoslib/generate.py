@@ -1,7 +1,7 @@
 """From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
 
 import json
-import warnings
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from tqdm import tqdm
 
 from chaoslib import diffusion, vae
 from chaoslib.windows import Scaler, VIXCondition, standardise
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1000  # windows decoded at a time: bounds memory and fits the cache
 
@@ -69,7 +71,7 @@ class LatentGenerator:
             raise ValueError(f"n is {n}: ask for at least one window")
         given = self.given(vix, n)
         if given is not None and (beyond := self.condition.extrapolated(given)).any():
-            warnings.warn(f"VIX {given[beyond][0]:g} lies outside the training windows: extrapolated", stacklevel=2)
+            log.warning("VIX %g lies outside that of the training windows: the answer is extrapolated", given[beyond][0])
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):

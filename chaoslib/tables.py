@@ -13,6 +13,11 @@ CONDITIONAL = [
     *calibration.METRICS,
     *("num_real_matched", "num_gen", "half_width", "extrapolated"),
 ]  # columns of the table `conditional`
+VOLATILITY = ["model", "seed", "vix_at", "vix", "std", "median_rv", "extrapolated"]
+KEYS = [
+    *("model", "seed", "vix_at", "mode", "target_vix", "guidance", "split", "target", "vix"),
+    *("temperature", "output_scale"),
+]  # columns that tell the rows of the conditional tables apart
 SWEEP = [*CONDITIONAL, "temperature", "output_scale", "amplified"]
 
 
@@ -116,6 +121,12 @@ def distance_rows(model: str, seed: int, reference: str, real: np.ndarray, fake:
     }
     rows += [{"metric": name, "real": a, "value": b, "distance": d} for name, (a, b, d) in distances.items()]
     return [{"model": model, "seed": seed, "reference": reference, **row} for row in rows]
+
+
+def gather(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """One table from those of several seeds; the rows of classical models, the same in each, are kept once."""
+    table = pd.concat(parts, ignore_index=True)
+    return table.drop_duplicates(subset=[name for name in table.columns if name in KEYS], ignore_index=True)
 
 
 def summarise_seeds(conditional: pd.DataFrame) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def toy_conditional(toy_vix, toy_vix_windows) -> generate.LatentGenerator:
     x, cond = map(torch.from_numpy, standardise(toy_vix_windows, scaler, condition, toy_vix))
     shape = vae.VAEShape(seq_len=SEQ_LEN, latent_dim=3, hidden=32, cond_dim=1)
     decoder, _ = vae.fit_vae(
-        x[:500], x[500:], shape, train_cond=cond[:500], val_cond=cond[500:], epochs=60, batch_size=64, warmup_epochs=5
+        x[:500], x[500:], shape, train_cond=cond[:500], val_cond=cond[500:], epochs=30, batch_size=64, warmup_epochs=5
     )
     with torch.no_grad():
         mu, logvar = decoder.encode(x, cond)

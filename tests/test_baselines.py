@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from arch import arch_model
 from arch.bootstrap import optimal_block_length
 from scipy import stats
 
 from chaoslib import baselines, metrics
+from chaoslib.windows import fit_vix_exponent
 
 T, L, N = 3000, 50, 2000
 MEAN_BLOCK = 60.0
@@ -163,3 +165,220 @@ def test_gjr_fhs_draws_its_shocks_from_the_path():
     windows = baselines.gjr_fhs(two_values, N, seq_len=L, seed=0)
     assert np.abs(windows).max() < 0.02
     assert metrics.excess_kurtosis(windows) < -1.5
+
+
+# GJR-GARCH, fitted and filtered
+
+
+@pytest.fixture(scope="module")
+def fitted(gjr) -> baselines.GJR:
+    return baselines.fit_gjr(gjr)
+
+
+@pytest.fixture(scope="module")
+def by_arch(gjr):
+    return arch_model(100 * gjr, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="t").fit(disp="off")
+
+
+def test_the_filter_gives_the_variance_of_the_fit(fitted, by_arch, gjr):
+    expected = by_arch.conditional_volatility**2
+    np.testing.assert_allclose(fitted.filter(gjr), expected, rtol=1e-9)
+    np.testing.assert_allclose(fitted.variance, expected, rtol=1e-9)
+    shocks = (100 * gjr - fitted.mean) / np.sqrt(fitted.filter(gjr))
+    np.testing.assert_allclose(fitted.shocks, shocks, rtol=1e-9)
+
+
+def test_the_variance_of_the_next_day_is_the_forecast_of_the_fit(fitted, by_arch, gjr):
+    late = slice(T // 2, None)  # how a path begins is a convention, forgotten by then
+    forecast = by_arch.forecast(horizon=1, start=0).variance.to_numpy()[late, 0]
+    following = fitted.following(100 * gjr - fitted.mean, fitted.variance)[late]
+    np.testing.assert_allclose(following, forecast, rtol=1e-9)
+    np.testing.assert_allclose(fitted.variance[late][1:], forecast[:-1], rtol=1e-9)  # known the evening before
+
+
+def test_the_filter_knows_the_days_before_and_no_others(fitted, gjr):
+    before = fitted.filter(gjr)
+    crash = gjr.copy()
+    crash[1000] = -0.15
+    after = fitted.filter(crash)
+    np.testing.assert_array_equal(after[:1001], before[:1001])
+    assert (after[1001:1050] > before[1001:1050]).all()
+    assert after[1001] > 5 * before[1001]
+    longer = fitted.filter(np.concatenate([gjr, gjr]))  # days that the fit has not seen continue the path
+    np.testing.assert_allclose(longer[:T], fitted.variance, rtol=1e-9)
+    assert longer[T] == pytest.approx(fitted.following(100 * gjr[-1] - fitted.mean, before[-1]))
+
+
+def test_the_fit_recovers_the_law_of_the_path(fitted):
+    assert fitted.gamma == pytest.approx(0.18, abs=0.06)
+    assert fitted.alpha == pytest.approx(0.02, abs=0.02)
+    assert fitted.beta == pytest.approx(0.84, abs=0.05)
+    assert fitted.shocks.std() == pytest.approx(1, abs=0.03)
+
+
+def test_a_window_starts_from_its_variance_and_forgets_it(fitted):
+    n = 4000
+    calm, wild = (fitted.simulate(np.full(n, variance), seq_len=L, seed=0) for variance in (0.25, 9.0))
+    assert calm.shape == (n, L)
+    assert calm.dtype == np.float32
+    np.testing.assert_allclose(100 * wild[:, 0] - fitted.mean, 6 * (100 * calm[:, 0] - fitted.mean), rtol=1e-4, atol=1e-4)
+    assert calm[:, 0].std() == pytest.approx(0.005, rel=0.05)
+    ratio = wild.std(axis=0) / calm.std(axis=0)
+    assert ratio[0] > 5.5 > 3 > ratio[-1] > 1
+    assert (metrics.realised_vol(wild) > metrics.realised_vol(calm)).mean() > 0.99
+
+
+def test_each_window_has_the_variance_given_for_it(fitted):
+    variances = np.tile([0.04, 4.0], 1000)
+    windows = fitted.simulate(variances, seq_len=3, seed=0)
+    assert windows[::2].std() < 0.2 * windows[1::2].std()
+    np.testing.assert_array_equal(variances, np.tile([0.04, 4.0], 1000))  # left alone
+    np.testing.assert_array_equal(fitted.simulate(variances, seq_len=3, seed=0), windows)
+    assert (fitted.simulate(variances, seq_len=3, seed=1) != windows).mean() > 0.99
+
+
+def test_every_simulated_day_is_a_shock_of_the_path_times_the_filtered_volatility(fitted):
+    variance = np.array([0.3, 1.0, 5.0])
+    shocks = np.sort(fitted.shocks)
+    windows = fitted.simulate(variance, seq_len=20, seed=0).astype(float)
+    for day in range(20):
+        residual = 100 * windows[:, day] - fitted.mean
+        drawn = residual / np.sqrt(variance)
+        place = np.searchsorted(shocks, drawn).clip(1, len(shocks) - 1)
+        nearest = np.minimum(np.abs(drawn - shocks[place]), np.abs(drawn - shocks[place - 1]))
+        np.testing.assert_allclose(nearest, 0, atol=2e-6)  # shocks lie some thousandths apart, windows are float32
+        variance = fitted.following(residual, variance)
+
+
+# Rivals that take a VIX
+
+EXPONENT = 1.2
+
+
+@pytest.fixture(scope="module")
+def vix() -> np.ndarray:
+    return np.random.default_rng(5).permutation(np.geomspace(10, 60, 500))
+
+
+@pytest.fixture(scope="module")
+def windows(vix) -> np.ndarray:
+    """(500, 20) windows whose volatility is a power of their VIX: 1 % a day at 20."""
+    noise = np.random.default_rng(6).standard_normal((len(vix), 20))
+    return (0.01 * (vix[:, None] / 20) ** EXPONENT * noise).astype(np.float32)
+
+
+def origin(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Which historical window each row is; fails when it is none."""
+    places = {row.tobytes(): place for place, row in enumerate(windows)}
+    return np.array([places[row.tobytes()] for row in rows])
+
+
+def test_vix_scaled_is_a_power_law(windows, vix):
+    asked = np.random.default_rng(0).uniform(8, 90, size=300)
+    once, twice = (baselines.vix_scaled(windows, vix, factor * asked, exponent=EXPONENT, seed=0) for factor in (1.0, 2.0))
+    assert once.shape == (300, 20)
+    assert once.dtype == np.float32
+    np.testing.assert_allclose(twice, 2**EXPONENT * once, rtol=1e-5)
+
+
+def test_vix_scaled_takes_each_window_from_its_own_vix_to_the_one_asked_for_it(windows, vix):
+    asked = np.random.default_rng(0).uniform(8, 90, size=300)
+    made = baselines.vix_scaled(windows, vix, asked, exponent=EXPONENT, seed=0)
+    chosen = origin(baselines.vix_scaled(windows, vix, asked, exponent=0.0, seed=0), windows)  # factor 1: historical
+    assert len(np.unique(chosen)) > 200  # any window may be rescaled, whatever its VIX
+    np.testing.assert_allclose(made, windows[chosen] * ((asked / vix[chosen]) ** EXPONENT)[:, None], rtol=1e-5)
+    np.testing.assert_allclose(made.std(), 0.01 * np.sqrt(np.mean((asked / 20) ** (2 * EXPONENT))), rtol=0.05)
+    assert (origin(baselines.vix_scaled(windows, vix, asked, exponent=0.0, seed=1), windows) != chosen).mean() > 0.9
+
+
+def test_vix_scaled_leaves_a_window_at_its_own_vix_alone(windows):
+    same = np.full(len(windows), 25.0)
+    origin(baselines.vix_scaled(windows, same, same, exponent=EXPONENT, seed=0), windows)
+
+
+def test_kernel_bootstrap_draws_historical_windows_near_the_vix_of_each(windows, vix):
+    asked = np.random.default_rng(0).permutation(np.repeat([12.0, 20.0, 33.0, 50.0], 500))
+    made = baselines.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=0)
+    assert made.shape == (2000, 20)
+    distance = np.log(vix[origin(made, windows)] / asked)
+    assert np.abs(distance).max() < 5 * 0.05
+    assert distance.std() == pytest.approx(0.05, rel=0.1)  # windows are even in log VIX
+    assert distance.mean() == pytest.approx(0, abs=0.01)
+    np.testing.assert_array_equal(baselines.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=0), made)
+    other = baselines.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=1)
+    assert (origin(other, windows) != origin(made, windows)).mean() > 0.8
+
+
+def test_kernel_weights_are_gaussian_in_log_vix():
+    history = np.arange(3.0)[:, None]
+    vix = 20 * np.exp(np.array([0.0, 0.1, -0.2]))
+    made = baselines.vix_kernel_bootstrap(history, vix, np.full(50_000, 20.0), bandwidth=0.1, seed=0)[:, 0]
+    shares = np.bincount(made.astype(int)) / len(made)
+    np.testing.assert_allclose(shares / shares[0], np.exp([0, -0.5, -2.0]), atol=0.02)
+
+
+@pytest.mark.parametrize("bandwidth", [0.001, 0.1])
+def test_kernel_bootstrap_cannot_go_beyond_the_vix_there_was(windows, vix, bandwidth):
+    for asked, nearest in [(1000.0, vix >= 45), (0.1, vix <= 13)]:
+        chosen = origin(
+            baselines.vix_kernel_bootstrap(windows, vix, np.full(50, asked), bandwidth=bandwidth, seed=0), windows
+        )
+        assert nearest[chosen].all()
+        if bandwidth < 0.01:  # weights that would vanish all the same leave the nearest window
+            assert set(chosen) == {np.argmax(vix) if asked > 60 else np.argmin(vix)}
+
+
+def test_a_small_bandwidth_picks_windows_with_the_vix_itself():
+    history, vix = np.arange(400.0)[:, None], np.repeat([15.0, 16.0, 30.0, 31.0], 100)
+    asked = np.tile([16.0, 30.0], 300)
+    made = baselines.vix_kernel_bootstrap(history, vix, asked, bandwidth=1e-3, seed=0)[:, 0].astype(int)
+    np.testing.assert_array_equal(vix[made], asked)
+    assert len(np.unique(made)) > 180  # all of them, alike
+
+
+@pytest.fixture(scope="module")
+def market(gjr, fitted) -> tuple[np.ndarray, np.ndarray]:
+    """All windows of the asymmetric path, and a VIX that tells the variance of their first day."""
+    cut = rolling(gjr).astype(np.float32)
+    return cut, np.sqrt(252 * fitted.variance[: len(cut)])
+
+
+def rivals(gjr, market, *, vix_at: str = "start", seed: int = 0):
+    cut, vix = market
+    return baselines.vix_rivals(gjr, cut, vix, vix_at=vix_at, bandwidth=0.05, seed=seed)
+
+
+def test_rivals_are_those_that_know_the_anchor(gjr, market):
+    assert set(rivals(gjr, market, vix_at="end")) == {"vix_scaled", "vix_kernel_bootstrap"}
+    assert set(rivals(gjr, market)) == {"vix_scaled", "vix_kernel_bootstrap", "gjr_fhs"}
+
+
+@pytest.mark.parametrize("name", ["vix_scaled", "vix_kernel_bootstrap", "gjr_fhs"])
+def test_rivals_answer_each_vix_and_the_seed_alone_decides(gjr, market, name):
+    asked = np.tile([10.0, 25.0], 1000)
+    made = rivals(gjr, market)[name](asked)
+    assert made.shape == (2000, L)
+    assert made.dtype == np.float32
+    assert made[1::2].std() > 1.3 * made[::2].std()  # the second of each pair was asked for more
+    draw = rivals(gjr, market)[name]
+    for _ in range(2):  # neither an earlier call nor another object matters
+        np.testing.assert_array_equal(draw(asked), made)
+    assert (rivals(gjr, market, seed=1)[name](asked) != made).any(axis=1).mean() > 0.9
+
+
+def test_rivals_are_fitted_on_what_they_are_given(gjr, market):
+    cut, vix = market
+    asked = np.full(500, 18.0)
+    exponent = fit_vix_exponent(cut, vix)
+    assert 0.3 < exponent < 1  # the variance of the first day is half forgotten over a window
+    made = rivals(gjr, market)
+    np.testing.assert_array_equal(
+        made["vix_scaled"](asked), baselines.vix_scaled(cut, vix, asked, exponent=exponent, seed=0)
+    )
+    origin(made["vix_kernel_bootstrap"](asked), cut)
+
+
+@pytest.mark.parametrize("asked", [10.0, 16.0, 30.0])
+def test_gjr_starts_from_the_variance_of_days_with_such_a_vix(gjr, market, asked):
+    made = rivals(gjr, market)["gjr_fhs"](np.full(4000, asked))
+    assert made[:, 0].std() == pytest.approx(asked / np.sqrt(252) / 100, rel=0.08)

@@ -135,6 +135,108 @@ def test_condition_dropout_trains_the_null_token():
     assert not torch.equal(dropped, initial)
 
 
+def test_windows_that_are_all_withheld_train_only_the_null_path():
+    x = torch.randn(300, 2, generator=seeded())
+    shape = diffusion.DenoiserShape(latent_dim=2, hidden=16, blocks=1, cond_dim=1, timesteps=20)
+    torch.manual_seed(0)
+    model = diffusion.Denoiser(shape)
+    torch.nn.init.normal_(model.outlet.weight)
+
+    def gradients(dropout: float) -> tuple[float, float]:
+        model.zero_grad()
+        options = {"cond": x[:, :1], "cond_dropout": dropout, "generator": seeded()}
+        diffusion.diffusion_loss(model, x, diffusion.cosine_alpha_bar(20), **options).backward()
+        return tuple(
+            sum(0.0 if weight.grad is None else weight.grad.abs().sum().item() for weight in weights)
+            for weights in (model.cond.parameters(), [model.null_token])
+        )
+
+    seen, null = gradients(1.0)
+    assert seen == 0.0
+    assert null > 0.0
+    seen, null = gradients(0.0)
+    assert seen > 0.0
+    assert null == 0.0
+
+
+@pytest.mark.parametrize("dropout", [0.15, 0.5])
+def test_the_condition_is_withheld_as_often_as_asked(dropout):
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, z, level, cond=None, present=None):
+            seen.append(present)
+            return torch.zeros_like(z)
+
+    options = {"cond": torch.zeros(20_000, 1), "cond_dropout": dropout, "generator": seeded()}
+    diffusion.diffusion_loss(Spy(), torch.zeros(20_000, 2), diffusion.cosine_alpha_bar(50), **options)
+    assert 1 - seen[0].float().mean().item() == pytest.approx(dropout, abs=0.01)
+
+
+@torch.no_grad()
+def test_each_window_hears_its_own_condition(conditional):
+    z, level, cond = torch.randn(6, 2, generator=seeded()), torch.tensor([7]), torch.randn(6, 1, generator=seeded(1))
+    together = conditional(z, level, cond, torch.tensor([True, False] * 3))
+    for row in range(6):
+        alone = conditional(z[[row]], level, cond[[row]] if row % 2 == 0 else None)
+        torch.testing.assert_close(together[[row]], alone)
+
+
+@torch.no_grad()
+def test_average_vix_is_not_an_absent_one_after_training(toy_conditional):
+    z, level = torch.randn(50, 3, generator=seeded()), torch.tensor([25])
+    absent = toy_conditional.denoiser(z, level, None)
+    average = toy_conditional.denoiser(z, level, torch.zeros(50, 1))
+    assert (absent - average).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_guidance_spans_null_and_conditional_samples(toy_conditional, sampler):
+    model, cond = toy_conditional.denoiser, torch.full((30, 1), 1.2)
+
+    def made(cond, guidance=1.0):
+        options = {"sampler": sampler, "steps": 10, "generator": seeded(3)}
+        return diffusion.sample_latents(model, 30, cond=cond, guidance=guidance, **options)
+
+    torch.testing.assert_close(made(cond, 0.0), made(None))
+    assert torch.equal(made(cond, 1.0), made(cond))
+    assert not torch.allclose(made(cond, 2.0), made(cond), atol=1e-3)
+    assert not torch.allclose(made(-cond), made(cond), atol=1e-3)  # another VIX, the same noise
+
+
+@pytest.fixture(scope="module")
+def shifted() -> diffusion.Denoiser:
+    """Trained on z = cond + noise of standard deviation 0.3, one window in five told nothing."""
+    cond = 0.8 * torch.randn(2000, 1, generator=seeded())
+    shape = diffusion.DenoiserShape(latent_dim=1, hidden=32, blocks=1, cond_dim=1, timesteps=50)
+
+    def draw(generator):
+        return cond + 0.3 * torch.randn(2000, 1, generator=generator)
+
+    options = {"train_cond": cond, "val_cond": cond, "cond_dropout": 0.2, "epochs": 60, "lr": 3e-3, "ema_decay": 0.98}
+    return diffusion.fit_diffusion(draw, draw(seeded(1)), shape, **options)[0]
+
+
+def test_training_and_sampling_recover_a_conditional_law(shifted):
+    for asked in (-1.0, 0.0, 1.0):
+        made = diffusion.sample_latents(shifted, 3000, steps=50, generator=seeded(1), cond=torch.full((3000, 1), asked))
+        assert made.mean().item() == pytest.approx(asked, abs=0.12)
+        assert made.std().item() == pytest.approx(0.3, abs=0.08)
+    marginal = diffusion.sample_latents(shifted, 3000, steps=50, generator=seeded(1))
+    assert marginal.mean().item() == pytest.approx(0.0, abs=0.12)
+    assert marginal.std().item() == pytest.approx((0.8**2 + 0.3**2) ** 0.5, rel=0.15)
+
+
+def test_guidance_beyond_one_amplifies_the_condition(shifted):
+    cond = torch.full((2000, 1), 1.0)
+    means = [
+        diffusion.sample_latents(shifted, 2000, steps=50, generator=seeded(1), cond=cond, guidance=w).mean().item()
+        for w in (0.0, 0.5, 1.0, 2.0, 3.0)
+    ]
+    assert means == sorted(means)
+    assert means[-1] > means[2] + 0.05
+
+
 def test_levels_of_a_batch_cover_the_schedule_evenly():
     seen = []
 

@@ -1,6 +1,7 @@
 """Every figure drawn from small synthetic arrays, and the files that a run makes of it."""
 
-import inspect
+import itertools
+import pkgutil
 
 import matplotlib as mpl
 
@@ -13,7 +14,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from chaoslib import figures, metrics, runs
+from chaoslib import figures, metrics, risk, runs
 
 MODELS = [
     "real_train",
@@ -27,8 +28,13 @@ MODELS = [
     "timegan_stress",
     "ldm_post",
     "ldm_mu",
+    "cond_vae_prior",
+    "cond_ldm",
+    "cond_ldm_normalised",
+    "vix_scaled",
+    "vix_kernel_bootstrap",
 ]
-HELPERS = {"canvas", "styled", "line_width", "density"}
+ANNUAL = 100 * np.sqrt(252)  # daily volatility as a fraction -> percent per year
 GATE = {"std_ratio": (0.90, 1.10), "q01_ratio": (0.85, 1.15), "log_rv_sd_ratio": (0.85, 1.15)}
 SPLITS = ("train", "val", "test")
 VAES = ("03_vae.gaussian", "03_vae.mse_varmatch", "03_vae.mse")
@@ -80,6 +86,54 @@ def latents(n: int = 200, dimensions: int = 6) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((n, dimensions))
 
 
+def at_vix(*levels: float, seed: int = 0, n: int = 80) -> dict[float, np.ndarray]:
+    return {vix: vix / 20 * windows(seed + number, n) for number, vix in enumerate(levels)}
+
+
+def calibration_rows() -> pd.DataFrame:
+    """Two models at both anchors and one at the start alone; every std ratio is another number."""
+    at_both = [(at, model) for at in ("end", "start") for model in ("cond_ldm", "vix_scaled")]
+    rows = [
+        {"vix_at": at, "model": model, "target_vix": vix, "std_ratio": 0.9 + 0.05 * number + 0.001 * vix}
+        for number, (at, model) in enumerate([*at_both, ("start", "gjr_fhs")])
+        for vix in (12, 20, 40)
+    ]
+    return pd.DataFrame(rows)
+
+
+def dial_rows() -> pd.DataFrame:
+    columns = {f"volatility_{vix}": 0.0005 * vix * np.array([1.0, 1.1, 1.3]) for vix in (15, 20, 25, 30)}
+    return pd.DataFrame({"guidance": [1.0, 2.0, 3.0], "coverage": [0.9, 0.8, 0.6], **columns})
+
+
+def sweep_ratio(vix: float, w: float, temperature: float, scale: float) -> float:
+    """A std ratio that tells every dial."""
+    return scale * (0.5 + vix / 100 + w / 10) + temperature
+
+
+def sweep_rows() -> pd.DataFrame:
+    """Shuffled, so that order is the figure's work."""
+    dials = list(itertools.product((15.0, 30.0), (1.0, 2.0, 3.0), (1.0, 1.4), (0.5, 1.0, 2.0)))
+    rows = pd.DataFrame(dials, columns=["target_vix", "guidance", "temperature", "output_scale"])
+    return rows.assign(std_ratio=[sweep_ratio(*each) for each in dials]).sample(frac=1, random_state=0)
+
+
+CURVE_LEVELS = {"end": np.array([12.0, 20.0, 40.0, 70.0]), "start": np.array([12.0, 24.0, 50.0])}
+
+
+def curves_against_vix() -> tuple[dict, dict, dict]:
+    """Curves of two models, levels and real windows; 30 windows lie near a VIX of 20 and 29 near one of 40 or 24."""
+    curves = {
+        (model, at): np.log(0.0005 * vix)[:, None] + risk.LEVELS + 0.1 * number
+        for number, model in enumerate(("cond_ldm", "vix_scaled"))
+        for at, vix in CURVE_LEVELS.items()
+    }
+    rng = np.random.default_rng(0)
+    places = {"end": [20.0] * 30 + [40.0] * 29, "start": [24.0] * 29 + [50.0] * 40}
+    real = {at: (np.array(vix), rng.uniform(0.005, 0.02, len(vix))) for at, vix in places.items()}
+    return curves, CURVE_LEVELS, real
+
+
 SOME = ("real_train", "gjr_fhs", "ldm_post")
 DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "price_history": (price_history, 3, 4),
@@ -108,18 +162,35 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
         3,
         7,
     ),
-    "paths": (lambda: figures.paths(samples(*MODELS), shown=5), 12, 55),
+    "paths": (lambda: figures.paths(samples(*MODELS[:-1]), shown=5), 16, 75),
     "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 0),
     "qq": (lambda: figures.qq(samples(*SOME)), 1, 3),
     "acf": (lambda: figures.acf(samples(*SOME), max_lag=12), 2, 8),
     "drawdowns": (lambda: figures.drawdowns(samples(*SOME)), 1, 3),
     "headline": (lambda: figures.headline(samples(*SOME)), 3, 18),
+    "fan": (lambda: figures.fan(at_vix(15, 20, 40), at_vix(15, 20, 40, seed=5), shown=5), 3, 18),
+    "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 14),
+    "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
+    "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
+    "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
+    "sweep": (lambda: figures.sweep(sweep_rows()), 7, 0),
 }
 
 
 def test_every_figure_is_drawn_here():
-    public = {name for name, value in vars(figures).items() if inspect.isfunction(value) and not name.startswith("_")}
-    assert public - HELPERS == set(DRAWN)
+    public = {name for name in figures.__all__ if callable(getattr(figures, name))}
+    assert public == set(DRAWN)
+
+
+def test_every_figure_of_a_module_is_public():
+    modules = [getattr(figures, module.name) for module in pkgutil.iter_modules(figures.__path__)]
+    drawing = {
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if getattr(value, "__qualname__", "").startswith("styled.")
+    }
+    assert drawing | {"COLOURS", "LABELS"} == set(figures.__all__)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -180,6 +251,106 @@ def test_qq_of_a_sample_with_itself_is_the_diagonal():
     (axis,) = figures.qq({"real_train": windows(0), "ldm_post": windows(0)}).axes
     x, y = axis.lines[1].get_data()
     np.testing.assert_array_equal(x, y)
+
+
+def test_fan_shows_the_median_and_bands_of_the_generated_and_paths_of_the_real():
+    generated, real = at_vix(15, 40), at_vix(15, 40, seed=5, n=7)
+    for axis, vix in zip(figures.fan(generated, real, shown=5).axes, generated, strict=True):
+        levels = 100 * np.cumsum(generated[vix], axis=1)
+        *paths, median = axis.lines
+        np.testing.assert_allclose(median.get_ydata(), np.median(levels, axis=0))
+        np.testing.assert_array_equal(median.get_xdata(), np.arange(1, 51))
+        for band, (low, high) in zip(axis.collections, ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75)), strict=True):
+            corners = band.get_paths()[0].vertices
+            for edge in np.quantile(levels, [low, high], axis=0):
+                assert np.isclose(corners[:, 1], edge[24]).any()
+        known = 100 * np.cumsum(real[vix], axis=1)
+        found = [int(np.flatnonzero(np.isclose(known, path.get_ydata()).all(axis=1)).item()) for path in paths]
+        assert len(set(found)) == 5  # real ones, each drawn once
+        assert axis.get_title(loc="left") == f"VIX {vix} (7 real windows)"
+
+
+def test_a_fan_of_one_vix_shows_every_real_path_when_there_are_few():
+    (axis,) = figures.fan(at_vix(30), at_vix(30, seed=5, n=3)).axes
+    assert len(axis.lines) == 3 + 1
+
+
+def test_volatility_curves_are_quantiles_per_year():
+    curves, levels, real = curves_against_vix()
+    for axis, at in zip(figures.volatility_against_vix(curves, levels, real).axes, ("end", "start"), strict=True):
+        _, *rest = axis.lines
+        for k, model in enumerate(("cond_ldm", "vix_scaled")):
+            middle, low, high = rest[3 * k : 3 * k + 3]
+            assert middle.get_color() == figures.COLOURS[model]
+            for line, share in ((low, 0.05), (middle, 0.5), (high, 0.95)):
+                np.testing.assert_array_equal(line.get_xdata(), levels[at])
+                expected = ANNUAL * 0.0005 * levels[at] * np.exp(share + 0.1 * k)
+                np.testing.assert_allclose(line.get_ydata(), expected)
+        (points,) = (c for c in axis.collections if len(c.get_offsets()) == len(real[at][0]))
+        np.testing.assert_allclose(points.get_offsets(), np.column_stack([real[at][0], ANNUAL * real[at][1]]))
+
+
+def test_the_real_law_is_blank_where_few_windows_are_near():
+    curves, levels, real = curves_against_vix()
+    end, start = figures.volatility_against_vix(curves, levels, real).axes
+    vix, volatility = real["end"]
+    median = ANNUAL * np.median(volatility[vix == 20])
+    np.testing.assert_allclose(end.lines[0].get_ydata(), [np.nan, median, np.nan, np.nan])  # 30 near 20, 29 near 40
+    median = ANNUAL * np.median(real["start"][1][real["start"][0] == 50])
+    np.testing.assert_allclose(start.lines[0].get_ydata(), [np.nan, np.nan, median])  # 29 near 24, 40 near 50
+
+
+def test_calibration_shows_the_std_ratios_of_each_anchor():
+    rows = calibration_rows()
+    for axis, at in zip(figures.calibration(rows).axes, ("end", "start"), strict=True):
+        unity, *lines = axis.lines
+        np.testing.assert_array_equal(unity.get_ydata(), [1, 1])
+        models = list(dict.fromkeys(rows[rows["vix_at"] == at]["model"]))
+        assert [line.get_label() for line in lines] == [figures.LABELS[model] for model in models]
+        for line, model in zip(lines, models, strict=True):
+            expected = rows[(rows["vix_at"] == at) & (rows["model"] == model)]
+            np.testing.assert_array_equal(line.get_xdata(), expected["target_vix"])
+            np.testing.assert_array_equal(line.get_ydata(), expected["std_ratio"])
+            assert line.get_color() == figures.COLOURS[model]
+
+
+def test_conditional_laws_are_densities_and_memories():
+    generated, real = at_vix(15, 40), at_vix(15, 40, seed=5)
+    axes = figures.conditional_laws(generated, real).axes
+    for top, bottom, vix in zip(axes[:2], axes[2:], generated, strict=True):
+        for patch, line, sample in zip(top.patches, bottom.lines, (real[vix], generated[vix]), strict=False):
+            heights, edges, _ = patch.get_data()
+            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
+            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+            np.testing.assert_allclose(line.get_ydata(), metrics.pooled_acf(np.abs(sample)))
+
+
+def test_guidance_dial_shows_coverage_and_volatility_per_year():
+    rows = dial_rows()
+    left, right = figures.guidance_dial(rows).axes
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), rows["coverage"])
+    assert [line.get_label() for line in right.lines] == ["VIX 15", "VIX 20", "VIX 25", "VIX 30"]
+    for line, vix in zip(right.lines, (15, 20, 25, 30), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), rows["guidance"])
+        np.testing.assert_allclose(line.get_ydata(), ANNUAL * rows[f"volatility_{vix}"])
+
+
+def test_cells_of_the_sweep_hold_the_ratio_of_their_dials():
+    *panels, bar = figures.sweep(sweep_rows()).axes
+    scales, temperatures = np.array([0.5, 1.0, 2.0]), np.array([1.0, 1.4])
+    for panel, (vix, w) in zip(panels, [(v, w) for v in (15, 30) for w in (1, 2, 3)], strict=True):
+        assert panel.get_title(loc="left") == f"VIX {vix}, w = {w}"
+        expected = sweep_ratio(vix, w, temperatures[None, :], scales[:, None])
+        (image,) = panel.images
+        np.testing.assert_allclose(image.get_array(), expected)
+        assert image.origin == "lower"
+        written = {text.get_position(): text.get_text() for text in panel.texts}
+        assert written == {(x, y): f"{value:.1f}" for (y, x), value in np.ndenumerate(expected)}
+        assert image.norm(1.0) == 0.5  # white is neither calmer nor wilder
+    bottom_left = panels[3]  # the only one that carries both labels
+    assert [label.get_text() for label in bottom_left.get_xticklabels()] == ["1", "1.4"]
+    assert [label.get_text() for label in bottom_left.get_yticklabels()] == ["0.5", "1", "2"]
+    assert bar.get_ylabel() == "std, generated / real"
 
 
 def test_every_model_has_a_label_and_a_colour_of_its_own():

@@ -1,12 +1,15 @@
 """Generators: saved and loaded they are the same, in log-returns, in bounded memory, with matching latents."""
 
+import copy
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from chaoslib import generate, runs, vae
+from chaoslib import diffusion, generate, metrics, runs, vae
+from chaoslib.windows import VIXCondition
 
 
 def saved(generator, folder):
@@ -16,10 +19,26 @@ def saved(generator, folder):
     return folder
 
 
+def prior_of(model: generate.LatentGenerator) -> generate.LatentGenerator:
+    """The VAE of a model, fed by its prior."""
+    return generate.LatentGenerator(model.decoder, model.scaler, condition=model.condition)
+
+
+@pytest.fixture(scope="module")
+def deaf(toy_conditional) -> generate.LatentGenerator:
+    """A normalised model whose networks do not hear the VIX: it acts through the normalisation alone."""
+    decoder, denoiser = copy.deepcopy(toy_conditional.decoder), copy.deepcopy(toy_conditional.denoiser)
+    with torch.no_grad():
+        for network in (decoder.encoder, decoder.decoder):
+            network[0].weight[:, -1] = 0.0
+        denoiser.cond[0].weight.zero_()
+    condition = dataclasses.replace(toy_conditional.condition, exponent=0.8)
+    return dataclasses.replace(toy_conditional, decoder=decoder, denoiser=denoiser, condition=condition)
+
+
 @pytest.mark.parametrize("kind", ["prior", "diffusion"])
 def test_a_loaded_model_samples_the_same_windows(toy_generator, tmp_path, kind):
-    prior = generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler)
-    generator = toy_generator if kind == "diffusion" else prior
+    generator = toy_generator if kind == "diffusion" else prior_of(toy_generator)
     loaded = generate.load(saved(generator, tmp_path / kind))
     windows = generator.sample(30, seed=4)
     assert windows.shape == (30, 10)
@@ -29,8 +48,7 @@ def test_a_loaded_model_samples_the_same_windows(toy_generator, tmp_path, kind):
 
 
 def test_samples_are_in_log_returns(toy_generator, toy_windows):
-    prior = generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler)
-    assert 0.3 < prior.sample(2000).std() / toy_windows.std() < 3
+    assert 0.3 < prior_of(toy_generator).sample(2000).std() / toy_windows.std() < 3
 
 
 def test_memory_is_bounded_by_chunks(toy_generator, monkeypatch):
@@ -78,6 +96,226 @@ def test_an_empty_folder_says_what_is_missing(tmp_path):
 def test_no_windows_is_refused(toy_generator):
     with pytest.raises(ValueError, match="at least one"):
         toy_generator.sample(0)
+
+
+# Latents
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_latents_are_standardised_outside_and_restored_for_the_decoder(toy_generator, sampled):
+    z = toy_generator.sample_latents(200, generator=torch.Generator().manual_seed(1))
+    raw = diffusion.sample_latents(toy_generator.denoiser, 200, steps=10, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(z, raw)
+    decoder, latents = toy_generator.decoder, toy_generator.latent_scaler.restore(z)
+    with torch.no_grad():
+        mean = decoder.decode(latents)[0]
+        drawn = decoder.sample_decoder(latents, generator=torch.Generator().manual_seed(2))
+    made = toy_generator.decode(z, generator=torch.Generator().manual_seed(2), sampled=sampled)
+    np.testing.assert_array_equal(made, toy_generator.scaler.unscale((drawn if sampled else mean).numpy()))
+
+
+def test_latents_and_decode_are_the_two_halves_of_sample(toy_conditional):
+    vix = np.geomspace(12, 50, 40)
+    generator = torch.Generator().manual_seed(6)
+    z = toy_conditional.sample_latents(40, generator=generator, vix=vix, guidance=1.5, sampler="ddpm", steps=7)
+    halves = toy_conditional.decode(z, generator=generator, vix=vix)
+    whole = toy_conditional.sample(40, seed=6, vix=vix, guidance=1.5, sampler="ddpm", steps=7)
+    np.testing.assert_array_equal(whole, halves)
+
+
+@pytest.mark.parametrize("kind", ["prior", "diffusion"])
+def test_temperature_is_a_factor_on_standardised_latents(toy_generator, kind):
+    model = toy_generator if kind == "diffusion" else prior_of(toy_generator)
+    z = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
+
+    def decoded(z, **options):
+        return model.decode(z, generator=torch.Generator().manual_seed(1), **options)
+
+    np.testing.assert_array_equal(decoded(z, temperature=1.0), decoded(z))
+    np.testing.assert_array_equal(decoded(z, temperature=1.7), decoded(1.7 * z))
+    assert not np.array_equal(decoded(z, temperature=1.7), decoded(z))
+
+
+def test_reconstruction_passes_the_diffusion_by(toy_conditional, toy_vix_windows, toy_vix):
+    both = [model.reconstruct(toy_vix_windows, toy_vix, seed=3) for model in (toy_conditional, prior_of(toy_conditional))]
+    np.testing.assert_array_equal(*both)
+
+
+# The VIX
+
+
+def ask(model: generate.LatentGenerator, how: str, n: int, **vix) -> None:
+    """Every way to ask a model for, or about, n windows."""
+    generator = torch.Generator().manual_seed(0)
+    ways = {
+        "sample": lambda: model.sample(n, **vix),
+        "sample_latents": lambda: model.sample_latents(n, generator=generator, **vix),
+        "decode": lambda: model.decode(torch.zeros(n, 3), generator=generator, **vix),
+        "encode": lambda: model.encode(np.zeros((n, 10), dtype=np.float32), **vix),
+        "reconstruct": lambda: model.reconstruct(np.zeros((n, 10), dtype=np.float32), **vix),
+    }
+    ways[how]()
+
+
+HOW = pytest.mark.parametrize("how", ["sample", "sample_latents", "decode", "encode", "reconstruct"])
+
+
+@HOW
+def test_a_conditional_model_asks_for_the_vix_and_says_which(toy_conditional, how):
+    for model in (toy_conditional, prior_of(toy_conditional)):
+        with pytest.raises(ValueError, match="conditional on the VIX at the window's start: give vix in index points"):
+            ask(model, how, 4)
+
+
+@HOW
+def test_an_unconditional_model_refuses_a_vix(toy_generator, how):
+    for model in (toy_generator, prior_of(toy_generator)):
+        with pytest.raises(ValueError, match=r"unconditional: leave vix out, or load a 06_diffusion\.cond_"):
+            ask(model, how, 4, vix=20.0)
+
+
+@HOW
+@pytest.mark.parametrize("shape", [(3,), (1,), (4, 1), (0,)])
+def test_a_vix_of_the_wrong_shape_is_refused(toy_conditional, how, shape):
+    with pytest.raises(ValueError, match=r"one number or one for each of the 4 windows"):
+        ask(toy_conditional, how, 4, vix=np.full(shape, 20.0))
+
+
+@HOW
+@pytest.mark.parametrize("vix", [7.9, 75.1, -20.0, np.nan, np.array([20.0, 30.0, 100.0, 20.0])])
+def test_a_vix_out_of_reach_is_refused(toy_conditional, how, vix):
+    message = "out of reach: the training windows hold 10.0 to 60.0, and a model may be asked from 8.0 to 75.0"
+    with pytest.raises(ValueError, match=message):
+        ask(toy_conditional, how, 4, vix=vix)
+
+
+@pytest.mark.parametrize("vix", [8.1, 74.0, np.array([20.0, 9.0])])
+def test_a_vix_outside_the_training_windows_is_answered_with_a_warning(toy_conditional, vix, caplog):
+    assert np.isfinite(toy_conditional.sample(2, vix=vix)).all()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"VIX {np.min(vix):g} lies outside that of the training windows" in record.getMessage()
+
+
+def test_a_vix_of_the_training_windows_is_answered_without_one(toy_conditional, caplog):
+    toy_conditional.sample(2, vix=np.array([10.0, 60.0]))
+    assert not caplog.records
+
+
+def test_decoder_and_condition_belong_together(toy_generator, toy_conditional):
+    with pytest.raises(ValueError, match="1 conditions, its VIX is None"):
+        generate.LatentGenerator(toy_conditional.decoder, toy_conditional.scaler)
+    with pytest.raises(ValueError, match="0 conditions, its VIX is VIXCondition"):
+        generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler, condition=toy_conditional.condition)
+
+
+def test_the_anchor_of_the_vix_is_told(toy_generator, toy_conditional):
+    assert toy_conditional.vix_at == "start"
+    assert toy_generator.vix_at == ""
+
+
+def test_a_prior_has_no_guidance(toy_conditional):
+    with pytest.raises(ValueError, match="no guidance: leave it at 1"):
+        prior_of(toy_conditional).sample(3, vix=20.0, guidance=1.5)
+
+
+@pytest.mark.parametrize("kind", ["prior", "diffusion"])
+@pytest.mark.parametrize("exponent", [0.0, 0.73])
+def test_a_loaded_conditional_model_samples_the_same_windows(toy_conditional, tmp_path, kind, exponent):
+    model = toy_conditional if kind == "diffusion" else prior_of(toy_conditional)
+    model = dataclasses.replace(model, condition=dataclasses.replace(model.condition, exponent=exponent))
+    loaded = generate.load(saved(model, tmp_path / kind))
+    assert loaded.condition == model.condition
+    assert isinstance(loaded.condition, VIXCondition)
+    vix = np.geomspace(10, 60, 30)
+    options = {"vix": vix, "seed": 4, "guidance": 1.0 if kind == "prior" else 2.0}
+    np.testing.assert_array_equal(loaded.sample(30, **options), model.sample(30, **options))
+    real = model.sample(30, vix=vix, seed=9)
+    np.testing.assert_array_equal(loaded.reconstruct(real, vix), model.reconstruct(real, vix))
+
+
+def test_one_number_is_that_number_for_every_window(toy_conditional):
+    alone = toy_conditional.sample(20, vix=33, seed=2)
+    np.testing.assert_array_equal(toy_conditional.sample(20, vix=np.full(20, 33.0), seed=2), alone)
+    np.testing.assert_array_equal(toy_conditional.sample(20, vix=[33] * 20, seed=2), alone)
+    assert alone.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["prior", "diffusion"])
+def test_every_window_keeps_its_own_vix_across_chunks(deaf, monkeypatch, kind):
+    model = deaf if kind == "diffusion" else prior_of(deaf)
+    monkeypatch.setattr(generate, "CHUNK", 7)
+    vix = np.random.default_rng(0).permutation(np.geomspace(11, 58, 20))
+    typical = model.condition.typical
+    made, plain = (model.sample(20, vix=v, seed=1) for v in (vix, typical))  # 7 + 7 + 6 windows, the same noise
+    np.testing.assert_allclose(made, plain * ((vix / typical) ** 0.8)[:, None], rtol=1e-5)
+
+
+def test_networks_hear_the_vix_of_their_chunk(toy_conditional, monkeypatch):
+    heard = {"denoiser": [], "decoder": []}
+    real_latents, real_decoder = diffusion.sample_latents, vae.GaussianVAE.sample_decoder
+
+    def latents(*args, cond, **options):
+        heard["denoiser"].append(cond)
+        return real_latents(*args, cond=cond, **options)
+
+    def decoder(self, z, cond=None, **options):
+        heard["decoder"].append(cond)
+        return real_decoder(self, z, cond, **options)
+
+    monkeypatch.setattr(diffusion, "sample_latents", latents)
+    monkeypatch.setattr(vae.GaussianVAE, "sample_decoder", decoder)
+    monkeypatch.setattr(generate, "CHUNK", 8)
+    vix = np.random.default_rng(0).permutation(np.geomspace(11, 58, 20))
+    toy_conditional.sample(20, vix=vix)
+    for parts in heard.values():
+        assert [len(part) for part in parts] == [8, 8, 4]
+        np.testing.assert_array_equal(torch.cat(parts), toy_conditional.scaler.standardise_vix(vix))
+
+
+@pytest.mark.parametrize("kind", ["prior", "diffusion"])
+def test_volatility_rises_with_the_vix(toy_conditional, kind):
+    model = toy_conditional if kind == "diffusion" else prior_of(toy_conditional)
+    levels = np.array([12.0, 20.0, 33.0, 55.0])
+    volatility = np.array([model.sample(600, vix=level, seed=1).std() for level in levels])
+    assert (np.diff(volatility) > 0).all()
+    np.testing.assert_allclose(volatility, 0.01 * levels / 20, rtol=0.3)  # the toy law
+
+
+def test_windows_of_one_call_follow_their_own_vix(toy_conditional, monkeypatch):
+    monkeypatch.setattr(generate, "CHUNK", 64)
+    vix = np.where(np.arange(300) % 3 == 0, 55.0, 12.0)
+    volatility = metrics.realised_vol(toy_conditional.sample(300, vix=vix))
+    assert np.median(volatility[vix == 55]) > 3 * np.median(volatility[vix == 12])
+
+
+# Windows normalised by a power of their VIX
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.25, 2.0])
+def test_normalised_samples_scale_with_a_power_of_the_vix(deaf, ratio):
+    for model, options in ((prior_of(deaf), {}), (deaf, {}), (deaf, {"guidance": 2.0}), (deaf, {"sampler": "ddpm"})):
+        plain, asked = (model.sample(50, vix=v, seed=3, **options) for v in (25.0, 25.0 * ratio))
+        np.testing.assert_allclose(asked, plain * ratio**0.8, rtol=1e-5)
+
+
+def test_normalised_round_trip_scales_with_a_power_of_the_vix(deaf, toy_vix_windows):
+    real = toy_vix_windows[:40]
+    scaled = (real * 2**0.8).astype(np.float32)
+    for plain, double in zip(deaf.encode(real, 20.0), deaf.encode(scaled, 40.0), strict=True):
+        torch.testing.assert_close(double, plain, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(deaf.reconstruct(scaled, 40.0), 2**0.8 * deaf.reconstruct(real, 20.0), rtol=1e-3, atol=1e-6)
+
+
+def test_without_an_exponent_the_vix_acts_through_the_networks_alone(deaf):
+    model = dataclasses.replace(deaf, condition=dataclasses.replace(deaf.condition, exponent=0.0))
+    np.testing.assert_array_equal(model.sample(20, vix=12.0), model.sample(20, vix=50.0))
+
+
+def test_round_trip_keeps_the_volatility_of_each_vix(toy_conditional, toy_vix_windows, toy_vix):
+    back = toy_conditional.reconstruct(toy_vix_windows, toy_vix, seed=0)
+    for chosen in (toy_vix < 15, (toy_vix > 20) & (toy_vix < 30), toy_vix > 40):
+        assert back[chosen].std() == pytest.approx(toy_vix_windows[chosen].std(), rel=0.2)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from chaoslib import probe, vae
+from chaoslib.generate import LatentGenerator
 
 
 def gate_rows(real: np.ndarray, fake: np.ndarray) -> pd.DataFrame:
@@ -44,23 +45,64 @@ def test_each_distortion_fails_for_its_reason(real, distort, reason):
 
 def test_probe_of_a_trained_vae_has_every_row(toy_vae, toy_scaler, toy_windows):
     vix = 100 * toy_windows.std(axis=1)
-    rows = probe.probe_vae(toy_vae, toy_scaler, toy_windows, vix, n=400, seed=0)
+    model = LatentGenerator(toy_vae, toy_scaler)
+    rows = probe.probe_vae(model, toy_windows, vix, n=400, seed=0)
     keys = set(rows[["subset", "draw", "decode"]].itertuples(index=False, name=None))
     assert keys == {("all", d, k) for d in ("mu", "post", "prior") for k in ("mean", "sampled")} | {
         ("vix_top5pct", d, k) for d in ("mu", "post") for k in ("mean", "sampled")
     }
     sampled = rows.set_index(["subset", "draw", "decode"])["std_ratio"]
     assert sampled["all", "post", "mean"] < 0.8 * sampled["all", "post", "sampled"]  # the noise lives in sigma
-    again = probe.probe_vae(toy_vae, toy_scaler, toy_windows, vix, n=400, seed=0)
+    again = probe.probe_vae(model, toy_windows, vix, n=400, seed=0)
     pd.testing.assert_frame_equal(rows, again)
 
 
 def test_a_mean_only_decoder_has_nothing_to_sample(toy_scaler, toy_windows):
     model = vae.GaussianVAE(vae.VAEShape(seq_len=10, latent_dim=3, hidden=16, decoder="mse")).eval()
-    rows = probe.probe_vae(model, toy_scaler, toy_windows, np.ones(len(toy_windows)), n=200)
+    rows = probe.probe_vae(LatentGenerator(model, toy_scaler), toy_windows, np.ones(len(toy_windows)), n=200)
     pairs = rows[rows["draw"] == "mu"].pivot(index="subset", columns="decode", values="std_ratio")
     assert pairs["mean"].tolist() == pairs["sampled"].tolist()
     assert probe.failures(rows)
+
+
+@pytest.fixture
+def conditional_vae(toy_conditional) -> LatentGenerator:
+    return LatentGenerator(toy_conditional.decoder, toy_conditional.scaler, condition=toy_conditional.condition)
+
+
+def test_a_conditional_vae_passes_when_it_is_told_the_vix_of_each_window(conditional_vae, toy_vix_windows, toy_vix):
+    rows = probe.probe_vae(conditional_vae, toy_vix_windows, toy_vix, given=toy_vix, n=600)
+    assert probe.failures(rows) == []
+    again = probe.probe_vae(conditional_vae, toy_vix_windows, toy_vix, given=toy_vix, n=600)
+    pd.testing.assert_frame_equal(rows, again)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_conditional_vae_that_is_told_the_vix_of_another_window_fails(conditional_vae, toy_vix_windows, toy_vix, seed):
+    shuffled = np.random.default_rng(seed).permutation(toy_vix)
+    right, wrong = (
+        probe.probe_vae(conditional_vae, toy_vix_windows, toy_vix, given=given, n=600) for given in (toy_vix, shuffled)
+    )
+    assert any("highest-VIX windows" in sentence for sentence in probe.failures(wrong))
+    stressed = [
+        rows.set_index(["subset", "draw", "decode"]).loc[("vix_top5pct", "post", "sampled"), "std_ratio"]
+        for rows in (right, wrong)
+    ]
+    assert stressed[1] < 0.8 * stressed[0]
+
+
+def test_prior_draws_of_a_conditional_vae_follow_the_vix_of_their_windows(conditional_vae, toy_vix_windows, toy_vix):
+    told = {"calm": toy_vix < 15, "wild": toy_vix > 40}
+    ratio = {}
+    for name, chosen in told.items():
+        rows = probe.probe_vae(conditional_vae, toy_vix_windows[chosen], toy_vix[chosen], given=toy_vix[chosen])
+        ratio[name] = rows.set_index(["subset", "draw", "decode"]).loc[("all", "prior", "sampled"), "std_ratio"]
+    assert all(0.7 < value < 1.4 for value in ratio.values()), ratio  # each held against its own windows
+
+
+def test_a_conditional_vae_is_not_probed_without_its_vix(conditional_vae, toy_vix_windows, toy_vix):
+    with pytest.raises(ValueError, match="conditional on the VIX at the window's start"):
+        probe.probe_vae(conditional_vae, toy_vix_windows, toy_vix)
 
 
 def test_only_vaes_that_passed_are_used():

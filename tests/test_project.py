@@ -48,22 +48,54 @@ def test_readme_links_and_names_exist(root):
 
 def test_every_number_of_the_headline_table_is_in_the_published_tables(root):
     """README's table: rows model, columns metric, `mean (lowest–highest seed)` of `distances.csv` against train."""
-    block = (root / "README.md").read_text().split("<!-- headline -->")[1].splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block if line.startswith("|")]
-    metrics = [re.search(r"`(\w+)`", cell)[1] for cell in rows[0][1:]]
+    head, *rows = readme_table(root, "headline")
+    metrics = [re.search(r"`(\w+)`", cell)[1] for cell in head[1:]]
     with (root / "figures/paper/tables/distances.csv").open() as file:
         published = [row for row in csv.DictReader(file) if row["reference"] == "train"]
-    for row in rows[2:]:
+    for row in rows:
         model = re.search(r"`(\w+)`", row[0])[1]
         for metric, cell in zip(metrics, row[1:], strict=True):
             column = "distance" if metric in ("w1_over_std", "acf_abs_mae") else "value"
             found = [float(r[column]) for r in published if (r["model"], r["metric"]) == (model, metric)]
             if model == "real_train" and column == "value":
                 found = [float(r["real"]) for r in published if (r["model"], r["metric"]) == (model, metric)]
-            expected = f"{sum(found) / len(found):.3f}"
-            if len(found) > 1:
-                expected += f" ({min(found):.3f}–{max(found):.3f})"
-            assert cell == expected, (model, metric)
+            assert cell == mean_and_range(found), (model, metric)
+
+
+def readme_table(root, name: str) -> list[list[str]]:
+    """Rows of a README table between its markers, without the line under its head."""
+    block = (root / "README.md").read_text().split(f"<!-- {name} -->")[1].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block if line.startswith("|")]
+    return [rows[0], *rows[2:]]
+
+
+def mean_and_range(values: list[float], digits: int = 3) -> str:
+    mean = f"{sum(values) / len(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def test_every_number_of_the_conditional_tables_is_published(root):
+    """README: std ratio by VIX from `conditional.csv`, scores on the test span from `crps.csv`."""
+    with (root / "figures/paper/tables/conditional.csv").open() as file:
+        published = [row for row in csv.DictReader(file) if (row["mode"], row["split"]) == ("matched", "train")]
+    head, *rows = readme_table(root, "conditional")
+    for row in rows:
+        model, at = (re.search(r"`(\w+)`", cell)[1] for cell in row[:2])
+        for target, cell in zip(head[2:], row[2:], strict=True):
+            key = (model, at, float(target))
+            found = [r for r in published if (r["model"], r["vix_at"], float(r["target_vix"])) == key]
+            assert cell == mean_and_range([float(r["std_ratio"]) for r in found]), key
+    with (root / "figures/paper/tables/crps.csv").open() as file:
+        scores = [row for row in csv.DictReader(file) if (row["split"], row["target"]) == ("test", "log_rv")]
+    for name, *cells in readme_table(root, "crps")[1:]:
+        found = [row for row in scores if row["model"] == re.search(r"`(\w+)`", name)[1]]
+        column = {key: [float(row[key]) for row in found] for key in found[0] if key not in ("model", "split", "target")}
+        assert cells == [
+            mean_and_range(column["crps"]),
+            f"{min(column['ci_low']):.3f}–{max(column['ci_high']):.3f}",
+            mean_and_range(column["coverage_90"], 2),
+            f"{min(column['coverage_low']):.2f}–{max(column['coverage_high']):.2f}",
+        ], name
 
 
 def test_nothing_names_an_absolute_path(root):

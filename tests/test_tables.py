@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from chaoslib import metrics, tables
+from chaoslib import metrics, risk, tables
 
 # fmt: off
 UNCONDITIONAL = [
@@ -15,6 +16,16 @@ UNCONDITIONAL = [
 ]
 DATA_SUMMARY = [
     "dataset", "source", "start", "end", "n_days", "mean", "std", "skew", "excess_kurtosis", "min", "max", "sha256",
+]
+CONDITIONAL = [
+    "model", "seed", "vix_at", "mode", "target_vix", "vix_matched_mean", "n_episodes", "guidance", "split",
+    "std_ratio", "q01_gap", "q99_gap", "mdd_gap_mean", "acf1_gap", "acf2_gap", "ks_D",
+    "num_real_matched", "num_gen", "half_width", "extrapolated",
+]
+CRPS = [
+    "model", "seed", "split", "target", "crps", "ci_low", "ci_high", "coverage_90", "coverage_low", "coverage_high",
+    "n", "n_independent", "crps_gap", "crps_gap_low", "crps_gap_high",
+    "coverage_gap", "coverage_gap_low", "coverage_gap_high",
 ]
 # fmt: on
 DISTANCES = ["model", "seed", "reference", "metric", "real", "value", "distance"]
@@ -146,6 +157,169 @@ def test_distances_notice_lost_memory(real):
     assert rows.loc["half_window_correlation", "value"] < 0.2 < 0.8 < rows.loc["half_window_correlation", "real"]
     assert rows.loc["log_rv_sd_ratio", "value"] < 0.5
     assert rows.loc["acf_abs_mae", "distance"] > 0.1
+
+
+# conditional and sweep
+
+
+def test_conditional_and_sweep_have_their_published_columns():
+    assert set(tables.CONDITIONAL) == set(CONDITIONAL)
+    assert set(tables.SWEEP) == {*CONDITIONAL, "temperature", "output_scale", "amplified"}
+    for columns in (tables.CONDITIONAL, tables.SWEEP):
+        assert len(set(columns)) == len(columns)
+
+
+def conditional(std_ratios: dict[tuple, float]) -> pd.DataFrame:
+    """Rows of `conditional` by (model, seed, mode, target), whose metrics are multiples of the std ratio."""
+    rows = []
+    for (model, seed, mode, target), value in std_ratios.items():
+        row = {"model": model, "seed": seed, "vix_at": "end", "mode": mode, "target_vix": target, "guidance": 1.0}
+        metric = {name: (place + 1) * value for place, name in enumerate(CONDITIONAL[9:16])}
+        rows.append({**row, "split": "train", **metric, "num_real_matched": 200, "extrapolated": False})
+    return pd.DataFrame(rows)
+
+
+def test_summary_of_three_seeds_is_a_t_interval():
+    values = np.array([0.9, 1.0, 1.3])
+    summary = tables.summarise_seeds(conditional({("a", seed, "matched", 20): v for seed, v in enumerate(values)}))
+    assert list(summary.columns) == (
+        ["model", "vix_at", "mode", "target_vix", "guidance", "split", "metric", "mean", "seed_sd", "ci_low", "ci_high"]
+    )
+    assert list(summary["metric"]) == CONDITIONAL[9:16]
+    for place, row in enumerate(summary.itertuples()):
+        mine = (place + 1) * values
+        low, high = stats.t.interval(0.95, df=2, loc=mine.mean(), scale=stats.sem(mine))
+        expected = (mine.mean(), mine.std(ddof=1), low, high)
+        assert (row.mean, row.seed_sd, row.ci_low, row.ci_high) == pytest.approx(expected)
+    reach = 4.302653 * values.std(ddof=1) / np.sqrt(3)  # the tabled quantile of two degrees of freedom
+    assert summary["ci_high"][0] == pytest.approx(values.mean() + reach)
+
+
+def test_summary_of_one_seed_has_a_mean_alone():
+    summary = tables.summarise_seeds(conditional({("vix_scaled", 0, "matched", 20): 0.97}))
+    assert summary["mean"][0] == 0.97
+    assert summary[["seed_sd", "ci_low", "ci_high"]].isna().all(axis=None)
+
+
+def test_summary_mixes_neither_models_nor_modes_nor_targets():
+    keys = [("a", "matched", 20), ("a", "target", 20), ("a", "matched", 30), ("b", "matched", 20)]
+    rows = conditional({(m, seed, mode, v): n + seed / 10 for n, (m, mode, v) in enumerate(keys) for seed in (0, 1, 2)})
+    summary = tables.summarise_seeds(rows.sample(frac=1, random_state=0))
+    ratios = summary[summary["metric"] == "std_ratio"].set_index(["model", "mode", "target_vix"])
+    assert len(ratios) == len(keys)
+    assert [ratios.loc[key, "mean"] for key in keys] == pytest.approx([0.1, 1.1, 2.1, 3.1])
+    np.testing.assert_allclose(ratios["seed_sd"], 0.1)
+
+
+def test_summary_leaves_out_what_could_not_be_compared():
+    blank = conditional({("a", seed, "matched", 80): np.nan for seed in range(3)})
+    rows = pd.concat([blank, conditional({("a", seed, "matched", 20): 1.0 for seed in range(3)})])
+    assert set(tables.summarise_seeds(rows)["target_vix"]) == {20}
+
+
+def test_gathered_seeds_hold_the_classical_models_once():
+    runs = [
+        conditional({("cond_ldm", seed, "matched", v): seed + v for v in (20, 30)} | {("vix_scaled", 0, "matched", 20): 1.0})
+        for seed in range(3)
+    ]
+    table = tables.gather(runs)
+    assert len(table) == 3 * 2 + 1
+    assert set(table.loc[table["model"] == "cond_ldm", "std_ratio"]) == {20, 21, 22, 30, 31, 32}
+    summary = tables.summarise_seeds(table).set_index("model")
+    assert summary.loc["vix_scaled", "seed_sd"].isna().all()  # one draw, not three seeds that agree
+    assert summary.loc["cond_ldm", "seed_sd"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "name", "model seed vix_at mode target_vix guidance split target vix temperature output_scale".split()
+)
+def test_gathered_rows_that_differ_in_a_key_are_all_kept(name):
+    table = pd.DataFrame({name: [1, 2], "std_ratio": [1.0, 1.0], "std": [0.01, 0.01]})
+    pd.testing.assert_frame_equal(tables.gather([table]), table)
+    pd.testing.assert_frame_equal(tables.gather([table, table]), table)
+
+
+# crps
+
+
+@pytest.fixture(scope="module")
+def scores() -> pd.DataFrame:
+    """Scores of single windows: a model of two seeds and its rival, whose scores rise and fall with the model's."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for split, n in (("train", 403), ("test", 120)):
+        for target in ("log_rv", "cum_return"):
+            hard = np.repeat(rng.gamma(4, size=n // 10 + 1), 10)[:n]
+            for model, seed, edge in (("cond_ldm", 0, -0.5), ("cond_ldm", 1, 0.0), ("vix_scaled", 0, 0.0)):
+                noise = 0.2 * rng.standard_normal(n)
+                columns = {"crps": hard + edge + noise, "covered": rng.random(n) < 0.9 + edge}
+                key = {"target": target, "window": np.arange(n), "model": model, "seed": seed, "split": split}
+                parts.append(pd.DataFrame({**key, **columns}))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def crps(scores) -> pd.DataFrame:
+    return tables.crps_rows(scores, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+
+
+def test_crps_has_a_row_for_each_forecaster_split_and_outcome(crps):
+    assert list(crps.columns) == CRPS
+    keys = crps[["model", "seed", "split", "target"]]
+    assert len(keys) == 3 * 2 * 2
+    assert not keys.duplicated().any()
+
+
+def test_crps_rows_are_means_and_paired_intervals(crps, scores):
+    for row in crps.to_dict("records"):
+        here = scores[(scores["split"] == row["split"]) & (scores["target"] == row["target"])]
+        own = here[(here["model"] == row["model"]) & (here["seed"] == row["seed"])].sort_values("window")
+        rival = here[here["model"] == "vix_scaled"].sort_values("window")
+        for column, names in {
+            "crps": (("crps", "ci_low", "ci_high"), ("crps_gap", "crps_gap_low", "crps_gap_high")),
+            "covered": (
+                ("coverage_90", "coverage_low", "coverage_high"),
+                ("coverage_gap", "coverage_gap_low", "coverage_gap_high"),
+            ),
+        }.items():
+            values, against = own[column].to_numpy(dtype=float), rival[column].to_numpy(dtype=float)
+            for these, (mean, *ends) in zip((values, values - against), names, strict=True):
+                assert row[mean] == pytest.approx(these.mean())
+                expected = np.ravel(risk.mean_interval(these[:, None], mean_block=20))
+                assert [row[end] for end in ends] == pytest.approx(expected.tolist())
+        assert row["n"] == len(own)
+
+
+def test_a_rival_has_no_gap_to_itself(crps):
+    own = crps[crps["model"] == "vix_scaled"]
+    assert (own[[name for name in CRPS if "_gap" in name]] == 0).all(axis=None)
+    assert (own["ci_low"] < own["crps"]).all()
+
+
+def test_a_gap_is_negative_for_the_better_model_and_surer_than_either_score(crps):
+    better = crps[(crps["model"] == "cond_ldm") & (crps["seed"] == 0)]
+    assert (better["crps_gap_high"] < 0).all()
+    np.testing.assert_allclose(better["crps_gap"], -0.5, atol=0.1)
+    assert (better["coverage_gap_high"] < 0).all()
+    assert (better["crps_gap_high"] - better["crps_gap_low"] < 0.3 * (better["ci_high"] - better["ci_low"])).all()
+    equal = crps[(crps["model"] == "cond_ldm") & (crps["seed"] == 1)]
+    np.testing.assert_allclose(equal["crps_gap"], 0, atol=0.1)
+
+
+@pytest.mark.parametrize(("n", "independent"), [(1, 1), (10, 1), (11, 2), (120, 12), (121, 13)])
+def test_independent_windows_are_those_that_fit_side_by_side(scores, n, independent):
+    few = scores[(scores["split"] == "train") & (scores["window"] < n)]
+    rows = tables.crps_rows(few, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+    assert set(rows["n"]) == {n}
+    days = n + 10 - 1  # that n overlapping windows span
+    assert set(rows["n_independent"]) == {independent} == {days // 10}
+
+
+def test_crps_rows_do_not_depend_on_the_order_of_the_scores(crps, scores):
+    mixed = scores.sample(frac=1, random_state=0)
+    found = tables.crps_rows(mixed, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+    order = ["model", "seed", "split", "target"]
+    pd.testing.assert_frame_equal(found.sort_values(order, ignore_index=True), crps.sort_values(order, ignore_index=True))
 
 
 # data_summary

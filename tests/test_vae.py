@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
@@ -40,22 +41,127 @@ def test_loss_weighs_a_summed_kl_against_a_mean_likelihood(batch):
     torch.testing.assert_close(terms[0.0]["loss"], terms[0.0]["likelihood"] + 0.5 * terms[0.0]["varmatch"])
 
 
-def test_variance_mismatch_is_zero_for_the_true_law_and_known_for_a_wrong_scale(batch):
+# Variance matching
+
+
+def matching(*terms: tuple[int, float]) -> float:
+    """Mismatch of known terms (days, gap): their mean over all horizons, each weighted by 1/days."""
+    return sum(gap / days for days, gap in terms) / sum(1 / days for days in vae.SUM_HORIZONS)
+
+
+def equal(gap: float) -> float:
+    """Mismatch of one gap at every horizon."""
+    return matching(*((days, gap) for days in vae.SUM_HORIZONS))
+
+
+def test_mismatch_is_zero_for_the_moments_of_the_data(batch):
     zeros = torch.zeros_like(batch)
-    perfect = vae.variance_mismatch(batch, batch, zeros)  # the mean decodes the data itself
-    assert perfect.item() == pytest.approx(0.0, abs=1e-10)
-    halved = vae.variance_mismatch(batch, 0.5 * batch, zeros)
-    assert halved.item() == pytest.approx(math.log(4) ** 2, rel=1e-5)
-    calm = vae.variance_mismatch(batch, zeros, torch.full_like(batch, 0.5))  # a flat sigma of half the data's
-    assert calm.item() == pytest.approx(math.log(4) ** 2, rel=0.25)
+    assert vae.moment_mismatch(batch, batch, zeros).item() == pytest.approx(0.0, abs=1e-10)  # it decodes the data itself
+    shuffled = batch[torch.randperm(400, generator=seeded(1))]
+    assert vae.moment_mismatch(batch, shuffled, zeros).item() == pytest.approx(0.0, abs=1e-10)
+    known = vae.moment_mismatch(batch, zeros, torch.ones_like(batch))  # the law that the data were drawn from
+    assert known.item() < 0.002
 
 
-def test_variance_mismatch_sees_lost_dependence_between_days():
+@pytest.mark.parametrize("factor", [0.25, 0.5, 1.5, 3.0])
+def test_mismatch_of_a_scaled_sigma_is_the_squared_log_ratio_of_variances(factor):
+    x = torch.randn(8000, 50, generator=seeded())
+    found = vae.moment_mismatch(x, torch.zeros_like(x), torch.full_like(x, factor))
+    assert found.item() == pytest.approx(equal(math.log(factor**2) ** 2), rel=0.05)
+
+
+@pytest.mark.parametrize("shift", [-0.2, 0.1, 0.5])
+def test_mismatch_of_a_shifted_mean_is_the_squared_gap_in_standard_deviations(shift):
+    x = torch.randn(8000, 50, generator=seeded())
+    found = vae.moment_mismatch(x, x + shift, torch.zeros_like(x))
+    # sums over h independent days have variance h and are off by h * shift
+    assert found.item() == pytest.approx(matching(*((h, h * shift**2) for h in vae.SUM_HORIZONS)), rel=0.05)
+
+
+def test_mismatch_sees_lost_dependence_between_days():
     trend = torch.randn(4000, 1, generator=seeded()).expand(-1, 50)  # every day of a window is the same return
-    daily = vae.variance_mismatch(trend, torch.zeros_like(trend), torch.ones_like(trend))
+    found = vae.moment_mismatch(trend, torch.zeros_like(trend), torch.ones_like(trend))
     # sums over h days vary h^2 in the data and h in a model that draws days independently
-    expected = sum(math.log(h) ** 2 for h in vae.SUM_HORIZONS) / len(vae.SUM_HORIZONS)
-    assert daily.item() == pytest.approx(expected, rel=0.05)
+    assert found.item() == pytest.approx(matching(*((h, math.log(h) ** 2) for h in vae.SUM_HORIZONS)), rel=0.05)
+
+
+def test_sums_over_long_horizons_weigh_less_than_days():
+    half = torch.randn(2000, 1, generator=seeded(1)) + torch.randn(2000, 50, generator=seeded(2))
+    x = torch.cat([half, half])
+    joined = x.clone()
+    for days in (slice(0, 20), slice(20, 40), slice(40, 50)):  # blocks of other windows: only 50-day sums notice
+        joined[:, days] = x[torch.randperm(4000, generator=seeded(days.start)), days]
+    lost = torch.log(joined.sum(dim=1).var() / x.sum(dim=1).var()).item()
+    long = vae.moment_mismatch(x, joined, torch.zeros_like(x)).item()
+    assert long == pytest.approx(matching((50, lost**2)), rel=0.02)
+
+    wiggle = torch.randn(2000, 10, 5, generator=seeded(3))
+    wiggle = (wiggle - wiggle.mean(dim=2, keepdim=True)).reshape(2000, 50)  # no sum over 5 days notices it
+    wiggle *= math.sqrt(math.expm1(abs(lost)) * x.var() / wiggle.var())
+    daily = vae.moment_mismatch(x, x + torch.cat([wiggle, -wiggle]), torch.zeros_like(x)).item()
+    assert daily == pytest.approx(matching((1, lost**2)), rel=0.02)
+    assert daily == pytest.approx(50 * long, rel=0.05)  # the same ratio of variances
+
+
+def test_mismatch_by_condition_sees_calm_and_wild_windows_swapped():
+    calm = torch.randn(400, 50, generator=seeded())
+    x, swapped, zeros = torch.cat([calm, 3 * calm]), torch.cat([3 * calm, calm]), torch.zeros(800, 50)
+    cond = torch.linspace(-2, 2, 800)[:, None]
+    assert vae.moment_mismatch(x, swapped, zeros).item() == pytest.approx(0.0, abs=1e-8)  # the pooled moments agree
+    assert vae.moment_mismatch(x, swapped, zeros, cond).item() == pytest.approx(equal(math.log(9) ** 2), rel=0.02)
+    assert vae.moment_mismatch(x, x, zeros, cond).item() == pytest.approx(0.0, abs=1e-8)
+
+
+def test_mismatch_by_condition_sees_means_that_cancel_in_the_pool():
+    x = torch.randn(4000, 50, generator=seeded())
+    up, down = torch.ones(2000, 50), -torch.ones(2000, 50)
+    cond, off = torch.linspace(-2, 2, 4000)[:, None], 0.05 * torch.cat([up, down])
+    pooled, grouped = (vae.moment_mismatch(x, x + off, torch.zeros_like(x), c).item() for c in (None, cond))
+    expected = matching(*((h, h * 0.05**2) for h in vae.SUM_HORIZONS))
+    assert grouped == pytest.approx(expected, rel=0.15)
+    assert pooled < 0.2 * expected
+
+
+def test_groups_follow_the_condition_and_not_its_scale():
+    x, cond = torch.randn(300, 50, generator=seeded()), torch.randn(300, 1, generator=seeded(1))
+    mean, sigma = 0.3 * x, 0.5 + 0.1 * cond.abs().expand(-1, 50)
+    found = vae.moment_mismatch(x, mean, sigma, cond)
+    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, cond.exp()), found)
+    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, -cond), found)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_mismatch_does_not_depend_on_the_order_of_windows(batch, conditional):
+    cond = torch.randn(400, 1, generator=seeded(1)) if conditional else None
+    mean, sigma = 0.3 * batch, 0.2 + batch.abs()
+    order = torch.randperm(400, generator=seeded(2))
+    again = vae.moment_mismatch(batch[order], mean[order], sigma[order], cond[order] if conditional else None)
+    torch.testing.assert_close(again, vae.moment_mismatch(batch, mean, sigma, cond))
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("n", [1, 2, vae.FEWEST - 1, vae.FEWEST, 3 * vae.FEWEST + 1])
+def test_a_few_windows_say_nothing_about_a_variance(batch, n, conditional):
+    cond = torch.linspace(-1, 1, n)[:, None] if conditional else None
+    found = vae.moment_mismatch(batch[:n], torch.zeros(n, 50), torch.full((n, 50), 0.1), cond)
+    assert (found == 0) == (n < vae.FEWEST)
+    assert torch.isfinite(found)
+
+
+@pytest.mark.parametrize("decoder", vae.DECODERS)
+@pytest.mark.parametrize("n", [1, vae.FEWEST, 200])
+def test_gradients_are_finite_and_variance_matching_has_some(batch, decoder, n):
+    model = vae.GaussianVAE(vae.VAEShape(latent_dim=4, hidden=16, cond_dim=1, decoder=decoder))
+    cond = torch.linspace(-1, 1, n)[:, None]
+    terms = vae.vae_loss(model, batch[:n], cond, beta=0.1, varmatch_weight=5.0, generator=seeded())
+    if n >= vae.FEWEST:
+        grads = torch.autograd.grad(terms["varmatch"], list(model.decoder.parameters()), retain_graph=True)
+        assert any(bool(grad.abs().sum() > 0) for grad in grads)
+    terms["loss"].backward()
+    assert all(bool(torch.isfinite(weight.grad).all()) for weight in model.parameters())
+
+
+# Networks
 
 
 @pytest.mark.parametrize("decoder", vae.DECODERS)
@@ -107,6 +213,22 @@ def test_training_learns_volatility_that_differs_between_windows(toy_vae, toy_wi
         _, sigma = toy_vae.decode(toy_vae.encode(x)[0])
     wild = x.std(dim=1) > 0.6
     assert sigma[wild].mean() > 2 * sigma[~wild].mean()
+
+
+def test_training_with_a_condition_makes_volatility_follow_it():
+    cond = torch.linspace(-1.5, 1.5, 330)[torch.randperm(330, generator=seeded())][:, None]
+    x = torch.exp(0.5 * cond) * torch.randn(330, 10, generator=seeded(1))
+    shape = vae.VAEShape(seq_len=10, latent_dim=2, hidden=32, cond_dim=1)
+    model, history = vae.fit_vae(
+        x[:257], x[257:], shape, train_cond=cond[:257], val_cond=cond[257:], epochs=40, batch_size=64, warmup_epochs=5
+    )  # the last batch of an epoch is a single window
+    assert np.isfinite(history.to_numpy()).all()
+    asked = torch.tensor([-1.5, -0.5, 0.5, 1.5])
+    z = torch.randn(500, 2, generator=seeded(2))
+    with torch.no_grad():
+        drawn = [model.sample_decoder(z, c.expand(500, 1), generator=seeded(3)).std().item() for c in asked]
+    np.testing.assert_allclose(drawn, torch.exp(0.5 * asked), rtol=0.3)
+    assert drawn == sorted(drawn)
 
 
 def test_same_seed_same_weights_and_history(toy_windows, toy_scaler):

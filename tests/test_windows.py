@@ -160,6 +160,111 @@ def test_scaler_round_trip(prices):
     assert train.std() == pytest.approx(1, abs=1e-6)
 
 
+def test_vix_is_standardised_in_its_logarithm():
+    scaler = windows.Scaler(L, 0.0, 0.01, 3.0, 0.5)
+    told = scaler.standardise_vix(np.exp([2.0, 3.0, 4.5]))
+    assert told.dtype == np.float32
+    np.testing.assert_allclose(told, [[-2.0], [0.0], [3.0]], atol=1e-6)
+
+
+# The VIX as a condition
+
+
+def following(vix: np.ndarray, exponent: float, *, level: float = 0.003, seed: int = 0) -> np.ndarray:
+    """(N, 50) windows whose realised volatility is exactly level * vix^exponent."""
+    noise = np.random.default_rng(seed).standard_normal((len(vix), 50))
+    noise /= np.sqrt(np.mean(noise**2, axis=1, keepdims=True))
+    return level * vix[:, None] ** exponent * noise
+
+
+@pytest.fixture
+def condition() -> windows.VIXCondition:
+    return windows.VIXCondition("start", 0.8, typical=20.0, lowest=10.0, highest=40.0)
+
+
+@pytest.mark.parametrize("exponent", [-0.5, 0.0, 0.8, 1.3])
+def test_the_exponent_of_a_power_law_is_recovered(exponent):
+    vix = np.geomspace(9, 80, 200)
+    assert windows.fit_vix_exponent(following(vix, exponent), vix) == pytest.approx(exponent, abs=1e-9)
+
+
+def test_the_exponent_is_recovered_from_noisy_windows_in_any_unit():
+    rng = np.random.default_rng(0)
+    vix = np.exp(rng.normal(3, 0.4, 4000))
+    made = 0.001 * vix[:, None] ** 0.7 * rng.standard_normal((4000, 50))
+    found = windows.fit_vix_exponent(made.astype(np.float32), vix)
+    assert found == pytest.approx(0.7, abs=0.02)
+    assert windows.fit_vix_exponent(100 * made, 3 * vix) == pytest.approx(found, abs=1e-5)
+
+
+def test_a_condition_describes_the_vix_of_the_training_windows():
+    vix = np.array([10.0, 40.0, 20.0, 20.0])
+    made = following(vix, 0.6)
+    fitted = windows.fit_vix_condition(made, vix, vix_at="start", normalise=True)
+    assert fitted.to_dict() == pytest.approx(
+        {"vix_at": "start", "exponent": 0.6, "typical": 20.0, "lowest": 10.0, "highest": 40.0}
+    )
+    assert windows.VIXCondition(**fitted.to_dict()) == fitted
+    plain = windows.fit_vix_condition(made, vix, vix_at="end", normalise=False)
+    assert (plain.vix_at, plain.exponent) == ("end", 0.0)
+    np.testing.assert_array_equal(plain.scale(vix), np.ones((4, 1)))
+
+
+def test_an_unknown_anchor_names_the_known_ones():
+    vix = np.array([10.0, 40.0])
+    with pytest.raises(ValueError, match=r"'middle'.*'end' or 'start'"):
+        windows.fit_vix_condition(following(vix, 1.0), vix, vix_at="middle", normalise=False)
+
+
+def test_scale_is_a_power_of_the_vix_that_is_one_where_it_is_typical(condition):
+    scale = condition.scale(np.array([20.0, 40.0, 10.0]))
+    assert scale.dtype == np.float32
+    np.testing.assert_allclose(scale, [[1.0], [2**0.8], [0.5**0.8]], rtol=1e-6)
+
+
+def test_boundaries_of_experience_and_of_reach(condition):
+    at = {"lowest": 10.0, "highest": 40.0, "least": 10.0 / windows.REACH, "most": 40.0 * windows.REACH}
+    vix = np.array([*at.values(), 9.99, 40.01, at["least"] - 0.01, at["most"] + 0.01])
+    expected = [False, False, True, True, True, True, True, True]
+    assert condition.extrapolated(vix).tolist() == expected
+    assert condition.reachable(vix).tolist() == [True] * 6 + [False] * 2
+    condition.check(vix[:6])
+
+
+@pytest.mark.parametrize("vix", [7.5, 50.5, 0.0, -20.0, np.nan, np.inf])
+def test_a_vix_out_of_reach_is_refused_with_the_range_and_what_to_do(condition, vix):
+    message = rf"VIX {vix:g} is out of reach: .* 10\.0 to 40\.0, .* from 8\.0 to 50\.0\. Bring a longer history"
+    with pytest.raises(ValueError, match=message):
+        condition.check(np.array([20.0, vix]))
+
+
+def test_standardised_windows_come_back(condition):
+    scaler = windows.Scaler(50, 0.0004, 0.012, 3.0, 0.4)
+    vix = np.geomspace(10, 40, 30)
+    real = following(vix, 1.0).astype(np.float32)
+    values, told = windows.standardise(real, scaler, condition, vix)
+    assert (values.shape, told.shape) == ((30, 50), (30, 1))
+    np.testing.assert_allclose(scaler.unscale(values) * condition.scale(vix), real, atol=1e-7)
+    np.testing.assert_array_equal(told, scaler.standardise_vix(vix))
+
+
+def test_without_a_condition_nothing_is_told_and_windows_are_only_scaled():
+    scaler = windows.Scaler(50, 0.0004, 0.012, 3.0, 0.4)
+    real = following(np.full(3, 20.0), 1.0)
+    values, told = windows.standardise(real, scaler)
+    assert told is None
+    np.testing.assert_array_equal(values, scaler.scale(real))
+
+
+def test_normalised_windows_are_equally_wild_at_every_vix():
+    vix = np.geomspace(10, 60, 40)
+    real = following(vix, 0.9)
+    fitted = windows.fit_vix_condition(real, vix, vix_at="start", normalise=True)
+    values, _ = windows.standardise(real, windows.Scaler(50, 0.0, 0.01, 3.0, 0.4), fitted, vix)
+    volatility = np.sqrt(np.mean(values**2, axis=1))
+    np.testing.assert_allclose(volatility, volatility[0], rtol=1e-5)
+
+
 # Episodes and the summary
 
 
