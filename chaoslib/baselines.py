@@ -72,8 +72,13 @@ class GJR:
             variance = self.following(residual, variance)
         return variances
 
-    def simulate(self, variance: np.ndarray, *, seq_len: int, seed: int) -> np.ndarray:
-        """(n, L) log-returns, each window from the variance (n,) of its first day, driven by resampled residuals."""
+    def simulate(
+        self, variance: np.ndarray, *, seq_len: int, seed: int | np.random.SeedSequence | np.random.Generator
+    ) -> np.ndarray:
+        """(n, L) log-returns, each window from the variance (n,) of its first day, driven by resampled residuals.
+
+        A generator in place of a seed goes on where the last call left it.
+        """
         rng = np.random.default_rng(seed)
         windows = np.empty((len(variance), seq_len), dtype=np.float32)
         for day in range(seq_len):

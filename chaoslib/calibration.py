@@ -81,17 +81,23 @@ def compare_at(
     }
 
 
+def spread(values: np.ndarray, n: int) -> np.ndarray:
+    """(n,) values taken evenly from (m,), from first to last, whether n is more or fewer than m."""
+    return values[np.arange(n) * len(values) // n]
+
+
 def compare(
     sample: Sampler, fixed: dict[float, np.ndarray], real: dict, vix: dict, condition: VIXCondition, *, n_matched: int
 ) -> pd.DataFrame:
     """Rows of one model in both modes, for every target and split.
 
     fixed : target -> windows generated at it; real, vix : split -> windows (N, L), VIX (N,)
-    Mode `target` compares with the fixed windows, mode `matched` with n_matched at the VIX of the matched windows.
+    Mode `target` compares with the fixed windows, mode `matched` with n_matched at the VIX of the matched windows,
+    each taken as often as any other.
     """
     rows = []
     for target, made in fixed.items():
-        modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(np.resize(own, n_matched))}
+        modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(spread(own, n_matched))}
         for split, (mode, generated) in itertools.product(SPLITS, modes.items()):
             row = compare_at(target, real[split], vix[split], generated, condition)
             rows.append({"mode": mode, "split": split, "guidance": 1.0, **row})
@@ -121,7 +127,7 @@ def sweep(
         generator = torch.Generator().manual_seed(seed)
         z = model.sample_latents(n, vix=target, guidance=w, steps=steps, generator=generator)
         for temperature in temperatures:
-            noise = torch.Generator().manual_seed(seed)
+            noise = torch.Generator().manual_seed(seed + 1)  # the latents have taken the stream of `seed`
             made = model.decode(z, vix=target, temperature=temperature, generator=noise)
             for scale in scales:
                 row = compare_at(target, real["all"], vix["all"], lambda _, s=scale, m=made: s * m, model.condition)

@@ -26,7 +26,8 @@ def simulated_quantiles(
 ) -> dict[str, np.ndarray]:
     """Quantiles of each outcome for each start (N,) of a simulation: outcome -> (N, len(LEVELS)), n windows a start.
 
-    simulate : starts (m,) -> windows (m, L); called for `chunk` starts at a time, to bound memory
+    simulate : starts (m,) -> windows (m, L); called for `chunk` starts at a time, to bound memory, so let its noise
+        go on from call to call
     """
     parts = []
     for first in range(0, len(starts), chunk):
@@ -63,7 +64,7 @@ def covered(quantiles: np.ndarray, outcome: np.ndarray) -> np.ndarray:
 
 
 def score(quantiles: dict[str, np.ndarray], windows: np.ndarray) -> pd.DataFrame:
-    """One row an outcome and window: target, window (its place in time), crps, covered.
+    """One row an outcome and window: target, window (its row in `windows`), crps, covered.
 
     quantiles : outcome -> (N, len(LEVELS)) forecast for each window (N, L)
     """
@@ -81,7 +82,9 @@ def mean_interval(scores: np.ndarray, *, mean_block: int, draws: int = 1000, see
     """95 % interval of the means of scores (N, M), by the stationary bootstrap over windows in order of time.
 
     Windows overlap, so neighbours are no separate evidence: mean_block is a multiple of their length. The M columns
-    are resampled together, and the same seed draws the same windows: intervals of differences are paired.
+    are resampled together, and the same seed draws the same windows: intervals of differences are paired. The level
+    is nominal: with as few independent windows as a test span has, such intervals are too short. In simulations with
+    overlap as the only dependence they held the mean in 83 % of cases at 820 windows, in 90 % at 4,000.
     """
     bootstrap = StationaryBootstrap(mean_block, scores, seed=np.random.default_rng(seed))
     means = bootstrap.apply(lambda values: values.mean(axis=0), draws)

@@ -14,6 +14,11 @@ CONDITIONAL = [
     *("num_real_matched", "num_gen", "half_width", "extrapolated"),
 ]  # columns of the table `conditional`
 VOLATILITY = ["model", "seed", "vix_at", "vix", "std", "median_rv", "extrapolated"]
+CRPS = [
+    *("model", "seed", "split", "target", "crps", "ci_low", "ci_high", "coverage_90", "coverage_low", "coverage_high"),
+    *("n", "n_independent", "crps_gap", "crps_gap_low", "crps_gap_high"),
+    *("coverage_gap", "coverage_gap_low", "coverage_gap_high"),
+]
 KEYS = [
     *("model", "seed", "vix_at", "mode", "target_vix", "guidance", "split", "target", "vix"),
     *("temperature", "output_scale"),
@@ -145,37 +150,26 @@ def summarise_seeds(conditional: pd.DataFrame) -> pd.DataFrame:
     return summary.drop(columns="count")
 
 
-def crps_rows(scores: pd.DataFrame, *, keys: list[str], rival: str, seq_len: int) -> pd.DataFrame:
-    """The table `crps` from scores of single windows (columns of `risk.score` and keys), rival a model among them.
+def crps_rows(scores: pd.DataFrame, *, rival: str, seq_len: int) -> pd.DataFrame:
+    """The table `crps` from scores of single windows: columns of `risk.score`, model, seed, split; rival is a model.
 
     Intervals are those of the stationary bootstrap with blocks of two windows' length. The columns `*_gap` compare with
     the rival on the same windows and bootstrap draws; a gap whose interval holds 0 is not established.
+    Raises ValueError unless every model scored the same windows.
     """
-    rows = []
+    parts = []
+    names = {"crps": ("crps", "ci", "crps_gap"), "covered": ("coverage_90", "coverage", "coverage_gap")}
     for (split, target), group in scores.groupby(["split", "target"], sort=False):
-        values = {column: group.pivot(index="window", columns=keys, values=column) for column in ("crps", "covered")}
-        intervals = {}
-        for name, table in values.items():
-            table = table.astype(float)
-            against = table.sub(table.xs(rival, axis=1, level="model").iloc[:, 0], axis=0)
-            both = np.hstack([table, against])
-            low, high = risk.mean_interval(both, mean_block=2 * seq_len)
-            intervals[name] = pd.DataFrame(
-                np.vstack([both.mean(axis=0), low, high])
-                .reshape(3, 2, -1)
-                .transpose(2, 1, 0)
-                .reshape(len(table.columns), 6),
-                index=table.columns,
-            )
-        for key in values["crps"].columns:
-            score, cover = intervals["crps"].loc[key], intervals["covered"].loc[key]
-            rows.append(
-                dict(zip(keys, key, strict=True))
-                | {"split": split, "target": target}
-                | dict(zip(("crps", "ci_low", "ci_high"), score[:3], strict=True))
-                | dict(zip(("coverage_90", "coverage_low", "coverage_high"), cover[:3], strict=True))
-                | {"n": len(values["crps"]), "n_independent": (len(values["crps"]) + seq_len - 1) // seq_len}
-                | dict(zip(("crps_gap", "crps_gap_low", "crps_gap_high"), score[3:], strict=True))
-                | dict(zip(("coverage_gap", "coverage_gap_low", "coverage_gap_high"), cover[3:], strict=True))
-            )
-    return pd.DataFrame(rows)
+        columns = {}
+        for score, (mean, interval, gap) in names.items():
+            table = group.pivot(index="window", columns=["model", "seed"], values=score).astype(float)
+            if table.isna().any(axis=None):
+                raise ValueError(f"not every model scored the same windows of {split}: {table.count().to_dict()}")
+            against = table.sub(table[rival].iloc[:, 0], axis=0)
+            for each, label, ends in ((table, mean, interval), (against, gap, gap)):
+                low, high = risk.mean_interval(each.to_numpy(), mean_block=2 * seq_len)
+                columns |= {label: each.mean(), f"{ends}_low": low, f"{ends}_high": high}
+        part = pd.DataFrame(columns, index=table.columns).reset_index()
+        counts = {"n": len(table), "n_independent": (len(table) + seq_len - 1) // seq_len}
+        parts.append(part.assign(split=split, target=target, **counts))
+    return pd.concat(parts, ignore_index=True)[CRPS]

@@ -213,6 +213,16 @@ def test_a_perfect_sampler_is_judged_right_at_the_matched_vix_and_wrong_at_the_t
     assert (biased.loc[35.0, "q01_gap"] < 0).all()
 
 
+@given(st.integers(1, 60), st.integers(1, 400))
+def test_matched_windows_are_asked_for_equally_often(m, n):
+    counts = np.bincount(calibration.spread(np.arange(m), n), minlength=m)
+    assert counts.sum() == n
+    assert counts.max() - counts.min() <= 1
+    if n < m:  # not the earliest ones alone
+        taken = np.flatnonzero(counts)
+        assert np.diff(taken).max(initial=0) <= -(-m // n)
+
+
 def test_a_sampler_that_is_too_wild_by_a_factor_is_found_at_the_matched_vix(real, vix, condition):
     rows = calibration.compare(
         lambda own: 1.3 * perfect(own), {35.0: 1.3 * perfect(np.full(500, 35.0))}, real, vix, condition, n_matched=4000
@@ -315,7 +325,8 @@ def test_one_run_of_the_diffusion_serves_all_amplitudes(toy_conditional, real, v
 def test_sweep_without_amplification_is_the_model_itself(toy_conditional, swept, real, vix):
     generator = torch.Generator().manual_seed(3)
     z = toy_conditional.sample_latents(150, vix=30.0, generator=generator, steps=5)
-    made = toy_conditional.decode(z, vix=30.0, generator=torch.Generator().manual_seed(3))
+    noise = torch.Generator().manual_seed(4)  # another stream than the latents'
+    made = toy_conditional.decode(z, vix=30.0, generator=noise)
     near = real["all"][calibration.match_vix(vix["all"], 30)[0]]
     row = swept[(swept["target_vix"] == 30) & ~swept["amplified"] & (swept["output_scale"] == 1)]
     assert row["std_ratio"].item() == pytest.approx(metrics.std_ratio(near, made))

@@ -260,7 +260,7 @@ def scores() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def crps(scores) -> pd.DataFrame:
-    return tables.crps_rows(scores, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+    return tables.crps_rows(scores, rival="vix_scaled", seq_len=10)
 
 
 def test_crps_has_a_row_for_each_forecaster_split_and_outcome(crps):
@@ -306,10 +306,16 @@ def test_a_gap_is_negative_for_the_better_model_and_surer_than_either_score(crps
     np.testing.assert_allclose(equal["crps_gap"], 0, atol=0.1)
 
 
+def test_models_that_scored_other_windows_are_not_compared(scores):
+    some = scores[(scores["model"] != "cond_ldm") | (scores["window"] >= 5)]
+    with pytest.raises(ValueError, match="not every model scored the same windows of"):
+        tables.crps_rows(some, rival="vix_scaled", seq_len=10)
+
+
 @pytest.mark.parametrize(("n", "independent"), [(1, 1), (10, 1), (11, 2), (120, 12), (121, 13)])
 def test_independent_windows_are_those_that_fit_side_by_side(scores, n, independent):
     few = scores[(scores["split"] == "train") & (scores["window"] < n)]
-    rows = tables.crps_rows(few, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+    rows = tables.crps_rows(few, rival="vix_scaled", seq_len=10)
     assert set(rows["n"]) == {n}
     days = n + 10 - 1  # that n overlapping windows span
     assert set(rows["n_independent"]) == {independent} == {days // 10}
@@ -317,7 +323,7 @@ def test_independent_windows_are_those_that_fit_side_by_side(scores, n, independ
 
 def test_crps_rows_do_not_depend_on_the_order_of_the_scores(crps, scores):
     mixed = scores.sample(frac=1, random_state=0)
-    found = tables.crps_rows(mixed, keys=["model", "seed"], rival="vix_scaled", seq_len=10)
+    found = tables.crps_rows(mixed, rival="vix_scaled", seq_len=10)
     order = ["model", "seed", "split", "target"]
     pd.testing.assert_frame_equal(found.sort_values(order, ignore_index=True), crps.sort_values(order, ignore_index=True))
 
