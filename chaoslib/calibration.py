@@ -87,7 +87,14 @@ def spread(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def compare(
-    sample: Sampler, fixed: dict[float, np.ndarray], real: dict, vix: dict, condition: VIXCondition, *, n_matched: int
+    model: str,
+    sample: Sampler,
+    fixed: dict[float, np.ndarray],
+    real: dict,
+    vix: dict,
+    condition: VIXCondition,
+    *,
+    n_matched: int,
 ) -> pd.DataFrame:
     """Rows of one model in both modes, for every target and split.
 
@@ -100,8 +107,8 @@ def compare(
         modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(spread(own, n_matched))}
         for split, (mode, generated) in itertools.product(SPLITS, modes.items()):
             row = compare_at(target, real[split], vix[split], generated, condition)
-            rows.append({"mode": mode, "split": split, "guidance": 1.0, **row})
-    log.info("sampled at VIX %s", ", ".join(f"{target:g}" for target in fixed))
+            rows.append({"model": model, "mode": mode, "split": split, "guidance": 1.0, **row})
+    log.info("sampled %s at VIX %s", model, ", ".join(f"{target:g}" for target in fixed))
     return pd.DataFrame(rows)
 
 

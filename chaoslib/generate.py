@@ -1,5 +1,6 @@
 """From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
 
+import functools
 import json
 import logging
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class LatentGenerator:
             raise ValueError(f"n is {n}: ask for at least one window")
         given = self.given(vix, n)
         if given is not None and (beyond := self.condition.extrapolated(given)).any():
-            log.warning("VIX %g lies outside that of the training windows: the answer is extrapolated", given[beyond][0])
+            warn_extrapolated(float(given[beyond][0]), self.condition)
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
@@ -178,6 +179,12 @@ class LatentGenerator:
             tensors |= {f"denoiser.{name}": tensor for name, tensor in self.denoiser.state_dict().items()}
             tensors |= {"latents.mean": self.latent_scaler.mean, "latents.std": self.latent_scaler.std}
         return {"model.json": shapes, "model.safetensors": tensors}
+
+
+@functools.cache
+def warn_extrapolated(vix: float, condition: VIXCondition) -> None:
+    """Say once in a process that a VIX lies outside the training windows."""
+    log.warning("VIX %g is extrapolated: the training windows hold %.1f to %.1f", vix, condition.lowest, condition.highest)
 
 
 def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator:

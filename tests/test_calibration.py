@@ -200,7 +200,7 @@ def perfect(own: np.ndarray) -> np.ndarray:
 def test_a_perfect_sampler_is_judged_right_at_the_matched_vix_and_wrong_at_the_target(real, vix, condition):
     """Most windows near a high VIX lie below it, so that the published comparison finds too much volatility."""
     fixed = {target: perfect(np.full(3000, target)) for target in (22.0, 35.0)}
-    rows = calibration.compare(perfect, fixed, real, vix, condition, n_matched=4000)
+    rows = calibration.compare("a", perfect, fixed, real, vix, condition, n_matched=4000)
     matched = rows[rows["mode"] == "matched"]
     np.testing.assert_allclose(matched["std_ratio"], 1, atol=0.005)
     assert matched["ks_D"].max() < 0.06
@@ -225,7 +225,7 @@ def test_matched_windows_are_asked_for_equally_often(m, n):
 
 def test_a_sampler_that_is_too_wild_by_a_factor_is_found_at_the_matched_vix(real, vix, condition):
     rows = calibration.compare(
-        lambda own: 1.3 * perfect(own), {35.0: 1.3 * perfect(np.full(500, 35.0))}, real, vix, condition, n_matched=4000
+        "a", lambda own: 1.3 * perfect(own), {35.0: 1.3 * perfect(np.full(500, 35.0))}, real, vix, condition, n_matched=4000
     )
     np.testing.assert_allclose(rows.loc[rows["mode"] == "matched", "std_ratio"], 1.3, atol=0.006)
 
@@ -238,8 +238,9 @@ def test_compare_has_a_row_for_each_target_split_and_mode(real, vix, condition):
         return perfect(own)
 
     fixed = {target: perfect(np.full(300, target)) for target in (20.0, 60.0)}
-    rows = calibration.compare(sample, fixed, real, vix, condition, n_matched=5000)
-    assert set(rows.columns) == set(tables.CONDITIONAL) - {"model", "seed", "vix_at"}
+    rows = calibration.compare("a", sample, fixed, real, vix, condition, n_matched=5000)
+    assert set(rows.columns) == set(tables.CONDITIONAL) - {"seed", "vix_at"}
+    assert set(rows["model"]) == {"a"}
     keys = list(zip(rows["target_vix"], rows["split"], rows["mode"], strict=True))
     assert sorted(keys) == sorted(itertools.product(fixed, calibration.SPLITS, ("matched", "target")))
     assert (rows["guidance"] == 1).all()

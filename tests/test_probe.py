@@ -1,5 +1,8 @@
 """The gate: real windows pass, known distortions fail for the right reason, a failed VAE is not used."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,6 +101,20 @@ def test_prior_draws_of_a_conditional_vae_follow_the_vix_of_their_windows(condit
         rows = probe.probe_vae(conditional_vae, toy_vix_windows[chosen], toy_vix[chosen], given=toy_vix[chosen])
         ratio[name] = rows.set_index(["subset", "draw", "decode"]).loc[("all", "prior", "sampled"), "std_ratio"]
     assert all(0.7 < value < 1.4 for value in ratio.values()), ratio  # each held against its own windows
+
+
+def test_a_normalised_vae_is_probed_alike_at_every_level_of_the_vix(conditional_vae, toy_vix_windows, toy_vix):
+    decoder = copy.deepcopy(conditional_vae.decoder)
+    with torch.no_grad():
+        for network in (decoder.encoder, decoder.decoder):
+            network[0].weight[:, -1] = 0.0  # the VIX acts through the normalisation alone
+    condition = dataclasses.replace(conditional_vae.condition, exponent=0.8)
+    model = LatentGenerator(decoder, conditional_vae.scaler, condition=condition)
+    calm = toy_vix < 30
+    real, vix = toy_vix_windows[calm], toy_vix[calm]
+    double = (2**0.8 * real).astype(np.float32)
+    here, there = (probe.probe_vae(model, w, v, given=v, n=100) for w, v in ((real, vix), (double, 2 * vix)))
+    pd.testing.assert_frame_equal(here, there, rtol=1e-3)
 
 
 def test_a_conditional_vae_is_not_probed_without_its_vix(conditional_vae, toy_vix_windows, toy_vix):

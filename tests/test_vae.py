@@ -112,6 +112,29 @@ def test_mismatch_by_condition_sees_calm_and_wild_windows_swapped():
     assert vae.moment_mismatch(x, x, zeros, cond).item() == pytest.approx(0.0, abs=1e-8)
 
 
+def test_mismatch_by_condition_sees_sigmas_of_calm_and_wild_windows_swapped():
+    cond = torch.linspace(-2, 2, 8000)[:, None]
+    sigma = torch.where(cond < 0, 0.5, 1.5).expand(-1, 50)
+    x, zeros = sigma * torch.randn(8000, 50, generator=seeded()), torch.zeros(8000, 50)
+    right, swapped = (vae.moment_mismatch(x, zeros, each, cond).item() for each in (sigma, sigma.flip(0)))
+    assert right < 0.002
+    assert swapped == pytest.approx(equal(math.log(9) ** 2), rel=0.02)
+    assert vae.moment_mismatch(x, zeros, sigma.flip(0)).item() < 0.002  # nothing to see in the pool
+
+
+def test_the_loss_matches_moments_by_condition():
+    model = vae.GaussianVAE(vae.VAEShape(latent_dim=4, hidden=16, cond_dim=1))
+    cond = torch.linspace(-2, 2, 200)[:, None]
+    x = torch.exp(cond) * torch.randn(200, 50, generator=seeded())
+    with torch.no_grad():
+        terms = vae.vae_loss(model, x, cond, beta=0.0, varmatch_weight=2.0, generator=seeded(1))
+        mean, sigma = model.decode(vae.draw_posterior(*model.encode(x, cond), generator=seeded(1)), cond)
+        grouped, pooled = (vae.moment_mismatch(x, mean, sigma, c) for c in (cond, None))
+    torch.testing.assert_close(terms["varmatch"], grouped)
+    assert abs(grouped - pooled) > 0.1
+    torch.testing.assert_close(terms["loss"], terms["likelihood"] + 2.0 * grouped)
+
+
 def test_mismatch_by_condition_sees_means_that_cancel_in_the_pool():
     x = torch.randn(4000, 50, generator=seeded())
     up, down = torch.ones(2000, 50), -torch.ones(2000, 50)

@@ -64,7 +64,8 @@ def collect_metadata(finished: dict[tuple[str, int], runs.Artefact]) -> dict:
 def clean_notebook(text: str, run_dir: Path) -> str:
     """An executed notebook without papermill's clock times and without the place of this machine's run folder."""
     notebook = json.loads(text)
-    notebook["metadata"].pop("papermill", None)
+    for key in ("papermill", "widgets"):  # clock times; the state of sliders, which need a kernel anyway
+        notebook["metadata"].pop(key, None)
     for cell in notebook["cells"]:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
         if "injected-parameters" in cell["metadata"].get("tags", []):
