@@ -121,12 +121,15 @@ def sweep_rows() -> pd.DataFrame:
 CURVE_LEVELS = {"end": np.array([12.0, 20.0, 40.0, 70.0]), "start": np.array([12.0, 24.0, 50.0])}
 
 
+CURVES = {"end": ("cond_ldm", "vix_scaled"), "start": ("cond_ldm", "cond_ldm_normalised", "vix_scaled")}
+
+
 def curves_against_vix() -> tuple[dict, dict, dict]:
-    """Curves of two models, levels and real windows; 30 windows lie near a VIX of 20 and 29 near one of 40 or 24."""
+    """Curves of models, levels and real windows; 30 windows lie near a VIX of 20 and 29 near one of 40 or 24."""
     curves = {
-        (model, at): np.log(0.0005 * vix)[:, None] + risk.LEVELS + 0.1 * number
-        for number, model in enumerate(("cond_ldm", "vix_scaled"))
-        for at, vix in CURVE_LEVELS.items()
+        (model, at): np.log(0.0005 * CURVE_LEVELS[at])[:, None] + risk.LEVELS + 0.1 * number
+        for at, models in CURVES.items()
+        for number, model in enumerate(models)
     }
     rng = np.random.default_rng(0)
     places = {"end": [20.0] * 30 + [40.0] * 29, "start": [24.0] * 29 + [50.0] * 40}
@@ -169,7 +172,7 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "drawdowns": (lambda: figures.drawdowns(samples(*SOME)), 1, 3),
     "headline": (lambda: figures.headline(samples(*SOME)), 3, 18),
     "fan": (lambda: figures.fan(at_vix(15, 20, 40), at_vix(15, 20, 40, seed=5), shown=5), 3, 18),
-    "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 14),
+    "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 17),
     "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
     "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
     "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
@@ -279,7 +282,8 @@ def test_volatility_curves_are_quantiles_per_year():
     curves, levels, real = curves_against_vix()
     for axis, at in zip(figures.volatility_against_vix(curves, levels, real).axes, ("end", "start"), strict=True):
         _, *rest = axis.lines
-        for k, model in enumerate(("cond_ldm", "vix_scaled")):
+        assert len(rest) == 3 * len(CURVES[at])
+        for k, model in enumerate(CURVES[at]):
             middle, low, high = rest[3 * k : 3 * k + 3]
             assert middle.get_color() == figures.COLOURS[model]
             for line, share in ((low, 0.05), (middle, 0.5), (high, 0.95)):
@@ -292,12 +296,19 @@ def test_volatility_curves_are_quantiles_per_year():
 
 def test_the_real_law_is_blank_where_few_windows_are_near():
     curves, levels, real = curves_against_vix()
-    end, start = figures.volatility_against_vix(curves, levels, real).axes
-    vix, volatility = real["end"]
-    median = ANNUAL * np.median(volatility[vix == 20])
-    np.testing.assert_allclose(end.lines[0].get_ydata(), [np.nan, median, np.nan, np.nan])  # 30 near 20, 29 near 40
-    median = ANNUAL * np.median(real["start"][1][real["start"][0] == 50])
-    np.testing.assert_allclose(start.lines[0].get_ydata(), [np.nan, np.nan, median])  # 29 near 24, 40 near 50
+    known = {"end": (1, 20), "start": (2, 50)}  # place and VIX of the only level with 30 windows
+    for axis, (at, (place, level)) in zip(
+        figures.volatility_against_vix(curves, levels, real).axes, known.items(), strict=True
+    ):
+        vix, volatility = real[at]
+        low, middle, high = ANNUAL * np.quantile(volatility[vix == level], [0.05, 0.5, 0.95])
+        expected = np.full(len(levels[at]), np.nan)
+        expected[place] = middle
+        np.testing.assert_allclose(axis.lines[0].get_ydata(), expected)
+        corners = [path.vertices for band in axis.collections for path in band.get_paths() if len(path.vertices) == 5]
+        (band,) = (corner for corner in corners if np.ptp(corner[:, 0]) == 0)  # a band of one level is upright
+        assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((low, high))
+        assert band[0, 0] == level
 
 
 def test_calibration_shows_the_std_ratios_of_each_anchor():

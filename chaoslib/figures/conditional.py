@@ -90,7 +90,7 @@ def local_quantiles(vix: np.ndarray, volatility: np.ndarray, level: float) -> np
 @styled
 def calibration(rows: pd.DataFrame) -> Figure:
     """Std ratio against the VIX asked for, of the table `conditional`: one mode, one split, guidance 1."""
-    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.5, sharey=True)
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.8, sharey=True)
     for axis, (at, label) in zip(axes, ANCHORS.items(), strict=True):
         axis.axhspan(0.93, 1.07, color="grey", alpha=0.15, linewidth=0)
         axis.axhline(1, color="black", linewidth=0.6)
@@ -100,8 +100,9 @@ def calibration(rows: pd.DataFrame) -> Figure:
         axis.set_xticks(VIX_TICKS, VIX_TICKS)
         axis.minorticks_off()
         axis.set_xlabel(label)
-        axis.legend(fontsize=6)
     axes[0].set_ylabel("std, generated / real")
+    named = dict(zip(*reversed(axes[1].get_legend_handles_labels()), strict=True))  # "start" has every model
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -144,7 +145,8 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
         values, label = PERCENT * np.sqrt(YEAR) * dial[column], f"VIX {column.removeprefix('volatility_')}"
         right.plot(dial["guidance"], values, alpha=0.35 + 0.2 * shade, label=label, **style)
     right.set_title("median realised volatility (% per year)", loc="left")
-    right.legend()
+    right.set_ylim(top=1.3 * right.get_ylim()[1])
+    right.legend(loc="upper left", ncols=2)
     for axis in (left, right):
         axis.set_xlabel("guidance w (1: calibrated, more: amplified)")
     left.set_ylabel("share of windows")
