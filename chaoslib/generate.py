@@ -41,6 +41,10 @@ class LatentGenerator:
             raise ValueError(f"the decoder has {self.decoder.shape.cond_dim} conditions, its VIX is {self.condition}")
         if self.denoiser is None:
             return
+        if self.denoiser.shape.cond_dim != self.decoder.shape.cond_dim:
+            raise ValueError(
+                f"the denoiser has {self.denoiser.shape.cond_dim} conditions, the decoder {self.decoder.shape.cond_dim}"
+            )
         if self.latent_scaler is None or self.latent_scaler.convention != self.convention:
             found = "no latents" if self.latent_scaler is None else f"{self.latent_scaler.convention!r} latents"
             raise ValueError(f"the denoiser learned {self.convention!r} latents but would be decoded as {found}")
@@ -70,7 +74,7 @@ class LatentGenerator:
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
-        given = self.given(vix, n)
+        given = self.asked(vix, n)
         if given is not None and (beyond := self.condition.extrapolated(given)).any():
             warn_extrapolated(float(given[beyond][0]), self.condition)
         generator = torch.Generator().manual_seed(seed)
@@ -95,13 +99,13 @@ class LatentGenerator:
         steps: int | None = None,
     ) -> torch.Tensor:
         """(n, D) standardised latents, as the denoiser knows them; for a VAE alone draws from its prior."""
-        given = self.given(vix, n)
+        given = self.asked(vix, n)
+        if guidance != 1.0 and (self.denoiser is None or self.condition is None):
+            raise ValueError(f"guidance is {guidance:g}, but only a conditional diffusion has one: leave it at 1")
         if self.denoiser is None:
-            if guidance != 1.0:
-                raise ValueError("a VAE without diffusion has no guidance: leave it at 1")
             return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(self.device)
         return diffusion.sample_latents(
-            self.denoiser, n, sampler=sampler, steps=steps or self.steps, generator=generator,
+            self.denoiser, n, sampler=sampler, steps=self.steps if steps is None else steps, generator=generator,
             cond=self.as_tensor(given), guidance=guidance,
         )  # fmt: skip
 
@@ -149,7 +153,7 @@ class LatentGenerator:
         return next(self.decoder.parameters()).device
 
     def given(self, vix: float | np.ndarray | None, n: int) -> np.ndarray | None:
-        """The VIX of n windows (n,), checked; None for an unconditional model."""
+        """The VIX of n windows as (n,); None for an unconditional model."""
         if self.condition is None:
             if vix is not None:
                 raise ValueError("this model is unconditional: leave vix out, or load a 06_diffusion.cond_* folder")
@@ -159,8 +163,15 @@ class LatentGenerator:
         given = np.asarray(vix, dtype=float)
         if given.shape not in ((), (n,)):
             raise ValueError(f"vix has the shape {given.shape}: give one number or one for each of the {n} windows")
-        given = np.broadcast_to(given, (n,))
-        self.condition.check(given)
+        if not np.all(given > 0):
+            raise ValueError(f"vix holds {given.min():g}: give index points, which are positive")
+        return np.broadcast_to(given, (n,))
+
+    def asked(self, vix: float | np.ndarray | None, n: int) -> np.ndarray | None:
+        """The same for new windows: real ones have the VIX they have, but not every VIX may be asked for."""
+        given = self.given(vix, n)
+        if given is not None:
+            self.condition.check(given)
         return given
 
     def as_tensor(self, given: np.ndarray | None) -> torch.Tensor | None:

@@ -33,6 +33,8 @@ def probe_vae(
     given (N,) : the VIX that a conditional VAE is given, index points
     Returns one row for each subset, draw and decode; metrics compare log-returns, never standardised values.
     """
+    if model.denoiser is not None:
+        raise ValueError("the probe is of a VAE alone: load the folder of a 03_vae, not of a 06_diffusion")
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(seed)
     every = rng.choice(len(windows), size=min(n, len(windows)), replace=False)

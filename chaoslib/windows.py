@@ -74,8 +74,8 @@ class VIXCondition:
         outside = vix[~self.reachable(vix)]
         if len(outside):
             raise ValueError(
-                f"VIX {outside[0]:g} is out of reach: the training windows hold {self.lowest:.1f} to {self.highest:.1f}, "
-                f"and a model may be asked from {low:.1f} to {high:.1f}. Bring a longer history to go further"
+                f"VIX {outside[0]:g} is out of reach: the training windows hold {self.lowest:.2f} to {self.highest:.2f}, "
+                f"and a model may be asked from {low:.2f} to {high:.2f}. Bring a longer history to go further"
             )
 
     def to_dict(self) -> dict:

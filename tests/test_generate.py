@@ -181,12 +181,42 @@ def test_a_vix_of_the_wrong_shape_is_refused(toy_conditional, how, shape):
         ask(toy_conditional, how, 4, vix=np.full(shape, 20.0))
 
 
-@HOW
-@pytest.mark.parametrize("vix", [7.9, 75.1, -20.0, np.nan, np.array([20.0, 30.0, 100.0, 20.0])])
+@pytest.mark.parametrize("how", ["sample", "sample_latents"])
+@pytest.mark.parametrize("vix", [7.9, 75.1, np.array([20.0, 30.0, 100.0, 20.0])])
 def test_a_vix_out_of_reach_is_refused(toy_conditional, how, vix):
-    message = "out of reach: the training windows hold 10.0 to 60.0, and a model may be asked from 8.0 to 75.0"
+    message = "out of reach: the training windows hold 10.00 to 60.00, and a model may be asked from 8.00 to 75.00"
     with pytest.raises(ValueError, match=message):
         ask(toy_conditional, how, 4, vix=vix)
+
+
+@HOW
+@pytest.mark.parametrize("vix", [-20.0, 0.0, np.nan, np.array([20.0, 30.0, np.nan, 20.0])])
+def test_a_vix_that_is_none_is_refused(toy_conditional, how, vix):
+    with pytest.raises(ValueError, match="give index points, which are positive"):
+        ask(toy_conditional, how, 4, vix=vix)
+
+
+def test_real_windows_may_have_any_vix(toy_conditional, toy_vix_windows, toy_vix):
+    """A validation span may hold a crisis that train does not; its windows must still be encoded and probed."""
+    wild = np.full(len(toy_vix), 300.0)
+    assert torch.isfinite(toy_conditional.encode(toy_vix_windows, wild)[0]).all()
+    assert np.isfinite(toy_conditional.reconstruct(toy_vix_windows, wild)).all()
+
+
+def test_guidance_is_refused_where_there_is_none(toy_generator, toy_conditional):
+    for model, given in ((toy_generator, {}), (prior_of(toy_generator), {}), (prior_of(toy_conditional), {"vix": 20.0})):
+        with pytest.raises(ValueError, match="only a conditional diffusion has one"):
+            model.sample(2, guidance=2.0, **given)
+
+
+def test_a_denoiser_without_the_decoders_condition_is_refused(toy_generator, toy_conditional):
+    with pytest.raises(ValueError, match="the denoiser has 0 conditions, the decoder 1"):
+        dataclasses.replace(toy_conditional, denoiser=toy_generator.denoiser)
+
+
+def test_no_steps_are_no_default(toy_generator):
+    with pytest.raises(ValueError, match="steps is 0"):
+        toy_generator.sample(2, steps=0)
 
 
 @pytest.mark.parametrize("vix", [8.1, 74.0, np.array([20.0, 9.0])])
@@ -217,7 +247,7 @@ def test_the_anchor_of_the_vix_is_told(toy_generator, toy_conditional):
 
 
 def test_a_prior_has_no_guidance(toy_conditional):
-    with pytest.raises(ValueError, match="no guidance: leave it at 1"):
+    with pytest.raises(ValueError, match="only a conditional diffusion has one: leave it at 1"):
         prior_of(toy_conditional).sample(3, vix=20.0, guidance=1.5)
 
 

@@ -135,3 +135,8 @@ def test_prior_draws_ignore_the_posterior():
     mu = torch.full((5000, 2), 9.0)
     z = probe.draw_latents("prior", mu, torch.zeros_like(mu), torch.Generator().manual_seed(0))
     assert z.mean().abs() < 0.05
+
+
+def test_the_probe_is_of_a_vae_alone(toy_generator, toy_windows):
+    with pytest.raises(ValueError, match="load the folder of a 03_vae"):
+        probe.probe_vae(toy_generator, toy_windows, np.ones(len(toy_windows)))

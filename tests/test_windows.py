@@ -233,7 +233,7 @@ def test_boundaries_of_experience_and_of_reach(condition):
 
 @pytest.mark.parametrize("vix", [7.5, 50.5, 0.0, -20.0, np.nan, np.inf])
 def test_a_vix_out_of_reach_is_refused_with_the_range_and_what_to_do(condition, vix):
-    message = rf"VIX {vix:g} is out of reach: .* 10\.0 to 40\.0, .* from 8\.0 to 50\.0\. Bring a longer history"
+    message = rf"VIX {vix:g} is out of reach: .* 10\.00 to 40\.00, .* from 8\.00 to 50\.00\. Bring a longer history"
     with pytest.raises(ValueError, match=message):
         condition.check(np.array([20.0, vix]))
 

@@ -141,9 +141,10 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
     left.axhline(0.9, color="black", linewidth=0.6, linestyle=":")
     left.set_title("coverage of the central 90 %, train", loc="left")
     style = {"color": COLOURS["cond_ldm"], "marker": "o", "markersize": 3}
-    for shade, column in enumerate(name for name in dial if name.startswith("volatility_")):
+    columns = [name for name in dial if name.startswith("volatility_")]
+    for column, shade in zip(columns, np.linspace(0.35, 1, len(columns)), strict=True):
         values, label = PERCENT * np.sqrt(YEAR) * dial[column], f"VIX {column.removeprefix('volatility_')}"
-        right.plot(dial["guidance"], values, alpha=0.35 + 0.2 * shade, label=label, **style)
+        right.plot(dial["guidance"], values, alpha=shade, label=label, **style)
     right.set_title("median realised volatility (% per year)", loc="left")
     right.set_ylim(top=1.3 * right.get_ylim()[1])
     right.legend(loc="upper left", ncols=2)
