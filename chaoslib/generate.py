@@ -176,7 +176,9 @@ class LatentGenerator:
 
     def as_tensor(self, given: np.ndarray | None) -> torch.Tensor | None:
         """(n,) index points -> (n, 1) condition of the networks."""
-        return None if given is None else torch.from_numpy(self.scaler.standardise_vix(given)).to(self.device)
+        if given is None:
+            return None
+        return torch.from_numpy(self.scaler.standardise_vix(self.condition.told(given))).to(self.device)
 
     def files(self) -> dict[str, object]:
         """What `runs.Run.save` writes so that `load` can read it: model.json and model.safetensors."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 SPLITS = ("train", "val", "test")
+PLENTY = (0.01, 0.99)  # quantiles of the training windows' VIX between which there are plenty
 REACH = 1.25  # how far beyond the VIX of the training windows a model may be asked, as a factor
 
 
@@ -48,6 +49,8 @@ class VIXCondition:
         of the day before its first return (the one a forecaster has)
     exponent : the networks see windows divided by (VIX / `typical`)^exponent; 0 leaves them as they are
     typical, lowest, highest : geometric mean and range of the VIX of the training windows, index points
+    told_from, told_to : with normalised windows, where training windows are plenty. Beyond, the networks are told the
+        nearer end of this range, and the power law carries on alone; None tells them every VIX
     """
 
     vix_at: str
@@ -55,6 +58,12 @@ class VIXCondition:
     typical: float
     lowest: float
     highest: float
+    told_from: float | None = None
+    told_to: float | None = None
+
+    def told(self, vix: np.ndarray) -> np.ndarray:
+        """(N,) the VIX that the networks are told, index points."""
+        return vix if self.told_to is None else np.clip(vix, self.told_from, self.told_to)
 
     def scale(self, vix: np.ndarray) -> np.ndarray:
         """(N,) index points -> (N, 1) factor between what the networks see and log-returns."""
@@ -86,8 +95,11 @@ def fit_vix_condition(train: np.ndarray, vix: np.ndarray, *, vix_at: str, normal
     """The condition of a model trained on windows (N, L) with their VIX (N,); the exponent is fitted when normalising."""
     if vix_at not in ("end", "start"):
         raise ValueError(f"unknown anchor {vix_at!r} of the VIX: use 'end' or 'start'")
-    exponent = fit_vix_exponent(train, vix) if normalise else 0.0
-    return VIXCondition(vix_at, exponent, float(np.exp(np.log(vix).mean())), float(vix.min()), float(vix.max()))
+    typical, lowest, highest = float(np.exp(np.log(vix).mean())), float(vix.min()), float(vix.max())
+    if not normalise:
+        return VIXCondition(vix_at, 0.0, typical, lowest, highest)
+    low, high = np.quantile(vix, PLENTY)
+    return VIXCondition(vix_at, fit_vix_exponent(train, vix), typical, lowest, highest, float(low), float(high))
 
 
 def fit_vix_exponent(train: np.ndarray, vix: np.ndarray) -> float:
@@ -102,7 +114,7 @@ def standardise(
     """What networks see of log-return windows (N, L): standardised values (N, L) and, given VIX (N,), conditions (N, 1)."""
     if condition is None:
         return scaler.scale(windows), None
-    return scaler.scale(windows / condition.scale(vix)), scaler.standardise_vix(vix)
+    return scaler.scale(windows / condition.scale(vix)), scaler.standardise_vix(condition.told(vix))
 
 
 def split_by_date(

@@ -355,3 +355,10 @@ def test_cuda_samples_have_the_law_of_cpu_samples(toy_generator, tmp_path):
     folder = saved(toy_generator, tmp_path / "model")
     here, there = (generate.load(folder, device=device).sample(2000) for device in ("cpu", "cuda"))
     assert there.std() == pytest.approx(here.std(), rel=0.02)
+
+
+def test_beyond_what_the_networks_are_told_the_power_law_goes_on_alone(toy_conditional):
+    condition = dataclasses.replace(toy_conditional.condition, exponent=0.8, told_from=12.0, told_to=40.0)
+    model = dataclasses.replace(toy_conditional, condition=condition)
+    at_50, at_70 = (model.sample(20, vix=vix, seed=1) for vix in (50.0, 70.0))
+    np.testing.assert_allclose(at_70, (70 / 50) ** 0.8 * at_50, rtol=1e-5)

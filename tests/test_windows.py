@@ -203,11 +203,24 @@ def test_a_condition_describes_the_vix_of_the_training_windows():
     fitted = windows.fit_vix_condition(made, vix, vix_at="start", normalise=True)
     assert fitted.to_dict() == pytest.approx(
         {"vix_at": "start", "exponent": 0.6, "typical": 20.0, "lowest": 10.0, "highest": 40.0}
+        | dict(zip(("told_from", "told_to"), np.quantile(vix, [0.01, 0.99]), strict=True))
     )
     assert windows.VIXCondition(**fitted.to_dict()) == fitted
     plain = windows.fit_vix_condition(made, vix, vix_at="end", normalise=False)
     assert (plain.vix_at, plain.exponent) == ("end", 0.0)
     np.testing.assert_array_equal(plain.scale(vix), np.ones((4, 1)))
+
+
+def test_normalised_networks_are_told_no_vix_that_is_rare_and_plain_ones_every_vix():
+    vix = np.geomspace(10.0, 80.0, 1001)
+    normalised, plain = (
+        windows.fit_vix_condition(following(vix, 0.6), vix, vix_at="start", normalise=flag) for flag in (True, False)
+    )
+    asked = np.array([8.0, 12.0, 30.0, 70.0, 80.0, 100.0])
+    np.testing.assert_array_equal(plain.told(asked), asked)
+    np.testing.assert_allclose(normalised.told(asked)[1:4], asked[1:4])
+    assert normalised.told(asked)[[4, 5]].tolist() == [np.quantile(vix, 0.99)] * 2
+    assert normalised.scale(asked)[5] > normalised.scale(asked)[4]  # the power law goes on
 
 
 def test_an_unknown_anchor_names_the_known_ones():
