@@ -133,6 +133,11 @@ class Run:
         self.inputs: dict[str, str] = {}
         self.started = time.perf_counter()
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a reader steps through the notebook, rather than the workflow."""
+        return self.base.name == LAB
+
     def __repr__(self) -> str:
         text = json.dumps({k: v for k, v in self.params.items() if k != "RUN_DIR"}, sort_keys=True)
         params_hash = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -147,7 +152,7 @@ class Run:
     def resolve(self, node: str, seed: int) -> Path:
         """Folder of a finished node. Only runs by hand (runs/lab) fall back on the paper run, then the quick run."""
         bases = [self.base]
-        if self.base.name == LAB:
+        if self.by_hand:
             bases += [self.base.parent / profile / "sp500_logret" for profile in ("paper", "quick")]
         for base in bases:
             folder = base / stages.place(node, seed)
