@@ -202,7 +202,7 @@ def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node,
 @pytest.mark.parametrize(
     ("module", "least", "never"),
     [
-        ("figures", set(), {"seed0/03_vae.mse"}),
+        ("figures/style", set(), {"seed0/03_vae.mse", "09_evaluation"}),
         ("baselines", {"09_evaluation", "seed0/07_conditional"}, {"seed0/06_diffusion.post"}),
     ],
 )
