@@ -69,7 +69,9 @@ class LatentGenerator:
 
         vix : index points, one number or (n,); conditional models need it, others refuse it. Warns outside the range
             of the training windows and raises ValueError far outside, see `VIXCondition.check`
-        guidance : w of classifier-free guidance. 1 is the calibrated model, more amplifies the condition
+        guidance : w of classifier-free guidance, 0 or more. 1 is the calibrated model; more moves away from the law
+            without the VIX, so it raises volatility at a high VIX and lowers it at a low one. With normalised windows,
+            whose VIX is divided out, it is no stress dial
         Memory is bounded by chunks of `CHUNK` windows beyond the result itself.
         """
         if n < 1:
@@ -100,6 +102,8 @@ class LatentGenerator:
     ) -> torch.Tensor:
         """(n, D) standardised latents, as the denoiser knows them; for a VAE alone draws from its prior."""
         given = self.asked(vix, n)
+        if not 0.0 <= guidance < float("inf"):
+            raise ValueError(f"guidance is {guidance:g}: give a number of 0 or more")
         if guidance != 1.0 and (self.denoiser is None or self.condition is None):
             raise ValueError(f"guidance is {guidance:g}, but only a conditional diffusion has one: leave it at 1")
         if self.denoiser is None:
@@ -121,7 +125,7 @@ class LatentGenerator:
     ) -> np.ndarray:
         """(n, L) log-returns of standardised latents z (n, D).
 
-        temperature : factor on z; more than 1 amplifies
+        temperature : factor on z; 1 is the calibrated model
         sampled : False for the decoder's mean without its noise
         """
         given = self.given(vix, len(z))

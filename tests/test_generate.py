@@ -209,6 +209,12 @@ def test_guidance_is_refused_where_there_is_none(toy_generator, toy_conditional)
             model.sample(2, guidance=2.0, **given)
 
 
+@pytest.mark.parametrize("guidance", [-1.0, float("nan"), float("inf")])
+def test_guidance_that_is_no_number_of_zero_or_more_is_refused(toy_conditional, guidance):
+    with pytest.raises(ValueError, match="give a number of 0 or more"):
+        toy_conditional.sample(2, vix=20.0, guidance=guidance)
+
+
 def test_a_denoiser_without_the_decoders_condition_is_refused(toy_generator, toy_conditional):
     with pytest.raises(ValueError, match="the denoiser has 0 conditions, the decoder 1"):
         dataclasses.replace(toy_conditional, denoiser=toy_generator.denoiser)
