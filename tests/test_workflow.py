@@ -169,6 +169,7 @@ def test_metadata_names_every_run(workflow, root):
     metadata = json.loads((workflow.published / "run_metadata.json").read_text())
     assert set(metadata["nodes"]) == {stages.place(node, 0) for node in stages.nodes(root)}
     assert metadata["environment"]["versions"][0]["torch"]
+    assert {each["params"]["RUN_DIR"] for each in metadata["nodes"].values()} == {"runs/quick/sp500_logret"}
 
 
 def test_a_second_call_runs_nothing(workflow):

@@ -50,9 +50,16 @@ def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) 
     return pd.DataFrame(rows)
 
 
-def collect_metadata(finished: dict[tuple[str, int], runs.Artefact]) -> dict:
+def shown_place(run_dir: Path) -> str:
+    """The run folder as published files name it: where it would be with the default RUNS."""
+    return f"runs/{run_dir.parent.name}/{run_dir.name}"
+
+
+def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> dict:
     """What was run where: the environment once, then each node's params, hashes and seconds."""
     metas = {stages.place(*key): artefact.meta for key, artefact in finished.items()}
+    for meta in metas.values():
+        meta["params"] = meta["params"] | {"RUN_DIR": shown_place(run_dir)}
     shared = ("versions", "python", "machine", "device", "threads", "git")
     environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
     return {
@@ -70,7 +77,7 @@ def clean_notebook(text: str, run_dir: Path) -> str:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
         if "injected-parameters" in cell["metadata"].get("tags", []):
             source = "".join(cell["source"])
-            source = re.sub(r'RUN_DIR = ".*"', f'RUN_DIR = "runs/{run_dir.parent.name}/{run_dir.name}"', source)
+            source = re.sub(r'RUN_DIR = ".*"', f'RUN_DIR = "{shown_place(run_dir)}"', source)
             cell["source"] = source.splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
@@ -83,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
     options = parser.parse_args(arguments)
     finished = finished_nodes(options.run_dir, options.seeds)
-    timings, metadata = read_timings(options.run_dir, finished), collect_metadata(finished)
+    timings, metadata = read_timings(options.run_dir, finished), collect_metadata(options.run_dir, finished)
     target = options.to
     shutil.rmtree(target / "tables", ignore_errors=True)
     (target / "tables").mkdir(parents=True)
