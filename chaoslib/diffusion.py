@@ -60,15 +60,23 @@ class Denoiser(nn.Module):
         self, z: torch.Tensor, level: torch.Tensor, cond: torch.Tensor | None = None, present: torch.Tensor | None = None
     ) -> torch.Tensor:
         """z (B, D) noised latents, level (B,) or (1,) in 1..K, cond (B, cond_dim); present (B,) False drops it."""
+        return self.denoise(z, level, self.embed(len(z), cond, present))
+
+    def embed(self, n: int, cond: torch.Tensor | None = None, present: torch.Tensor | None = None) -> torch.Tensor | None:
+        """(n, hidden) what n conditions say to every block, the same at every level; None for an unconditional model."""
+        if not self.shape.cond_dim:
+            return None
+        null = self.null_token.expand(n, -1)
+        if cond is None:
+            return null
+        told = self.cond(cond)
+        return told if present is None else torch.where(present[:, None], told, null)
+
+    def denoise(self, z: torch.Tensor, level: torch.Tensor, told: torch.Tensor | None) -> torch.Tensor:
+        """The same as `forward` with conditions already embedded."""
         context = self.time(time_features(level / self.shape.timesteps))
-        if self.shape.cond_dim:
-            null = self.null_token.expand(len(z), -1)
-            if cond is None:
-                context = context + null
-            elif present is None:
-                context = context + self.cond(cond)
-            else:
-                context = context + torch.where(present[:, None], self.cond(cond), null)
+        if told is not None:
+            context = context + told
         hidden = self.inlet(z)
         for block in self.blocks:
             hidden = block(hidden, context)
@@ -189,13 +197,21 @@ def fit_diffusion(
 
 
 def guided(
-    model: Denoiser, z: torch.Tensor, level: torch.Tensor, cond: torch.Tensor | None, guidance: float
+    model: Denoiser,
+    z: torch.Tensor,
+    level: torch.Tensor,
+    told: torch.Tensor | None,
+    null: torch.Tensor | None,
+    guidance: float,
 ) -> torch.Tensor:
-    """v with classifier-free guidance w: v_null + w (v_cond - v_null) (Ho & Salimans 2022); w = 1 is the plain model."""
-    if cond is None or guidance == 1.0:
-        return model(z, level, cond)
-    null = model(z, level, None)
-    return null + guidance * (model(z, level, cond) - null)
+    """v with classifier-free guidance w: v_null + w (v_told - v_null) (Ho & Salimans 2022); w = 1 is the plain model.
+
+    told, null : embedded conditions, and their absence
+    """
+    if guidance == 1.0:
+        return model.denoise(z, level, told)
+    without = model.denoise(z, level, null)
+    return without + guidance * (model.denoise(z, level, told) - without)
 
 
 @torch.no_grad()
@@ -224,8 +240,11 @@ def sample_latents(
     alpha_bar = cosine_alpha_bar(timesteps).to(device)
     levels = torch.linspace(timesteps, 0, steps + 1).round().long().tolist()
     z = torch.randn(n, model.shape.latent_dim, generator=generator).to(device)
+    told, null = model.embed(n, cond), model.embed(n)
+    if cond is None:
+        guidance = 1.0
     for level, following in itertools.pairwise(levels):
-        v = guided(model, z, torch.tensor([level], device=device), cond, guidance)
+        v = guided(model, z, torch.tensor([level], device=device), told, null, guidance)
         z = step(z, v, alpha_bar[level], alpha_bar[following], sampler=sampler, generator=generator)
     return z
 

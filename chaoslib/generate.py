@@ -1,5 +1,6 @@
 """From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
 
+import dataclasses
 import functools
 import json
 import logging
@@ -7,22 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from chaoslib import diffusion, vae
+from chaoslib import diffusion, timegan, vae
+from chaoslib.metrics import realised_vol
 from chaoslib.windows import Scaler, VIXCondition, standardise
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000  # windows decoded at a time: bounds memory and fits the cache
+SPREADS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # settings of stress_scale * temperature that `turn_knobs` tries
+BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # and of the bias, away from the model as trained
 
 
 @dataclass(frozen=True)
 class LatentGenerator:
     """A VAE decoder fed by its prior (denoiser is None) or by a diffusion over its latents.
 
+    latent_scaler : what standardised latents are restored with; beside a prior, `vae.stress_prior`, or None for N(0, I)
     convention : which latents the denoiser learned, "post" or "mu"; must be the latent scaler's
     steps : DDIM steps unless `sample` is told otherwise
     condition : which VIX a conditional model is given; None for an unconditional one
@@ -61,6 +67,9 @@ class LatentGenerator:
         seed: int = 0,
         vix: float | np.ndarray | None = None,
         guidance: float = 1.0,
+        temperature: float = 1.0,
+        stress_scale: float = 1.0,
+        bias: float = 1.0,
         sampler: str = "ddim",
         steps: int | None = None,
         progress: bool = False,
@@ -72,10 +81,14 @@ class LatentGenerator:
         guidance : w of classifier-free guidance, 0 or more. 1 is the calibrated model; more moves away from the law
             without the VIX, so it raises volatility at a high VIX and lowers it at a low one. With normalised windows,
             whose VIX is divided out, it is no stress dial
+        temperature, stress_scale : their product multiplies the spread of the latents; 1 is the model as trained
+        bias : of a stress-filtered VAE, whose latents lie around bias times the mean latent of its stress windows
         Memory is bounded by chunks of `CHUNK` windows beyond the result itself.
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
+        spread = noise_spread(temperature, stress_scale)
+        decoder = self if bias == 1.0 else self.biased(bias)
         given = self.asked(vix, n)
         if given is not None and (beyond := self.condition.extrapolated(given)).any():
             warn_extrapolated(float(given[beyond][0]), self.condition)
@@ -86,7 +99,7 @@ class LatentGenerator:
             z = self.sample_latents(
                 min(CHUNK, n - first), generator=generator, vix=part, guidance=guidance, sampler=sampler, steps=steps
             )
-            parts.append(self.decode(z, generator=generator, vix=part))
+            parts.append(decoder.decode(z, generator=generator, vix=part, temperature=spread))
         return np.concatenate(parts)
 
     @torch.no_grad()
@@ -152,6 +165,13 @@ class LatentGenerator:
         alone = LatentGenerator(self.decoder, self.scaler, condition=self.condition)
         return alone.decode(z, generator=generator, vix=vix)
 
+    def biased(self, bias: float) -> "LatentGenerator":
+        """A stress-filtered VAE whose latents lie around `bias` times the mean latent of stress; others have no bias."""
+        if self.denoiser is not None or self.latent_scaler is None:
+            raise ValueError(f"bias is {bias:g}, but only a stress-filtered VAE has one: leave it at 1")
+        moved = dataclasses.replace(self.latent_scaler, mean=bias * self.latent_scaler.mean)
+        return dataclasses.replace(self, latent_scaler=moved)
+
     @property
     def device(self) -> torch.device:
         return next(self.decoder.parameters()).device
@@ -192,10 +212,82 @@ class LatentGenerator:
         tensors = {f"vae.{name}": tensor for name, tensor in self.decoder.state_dict().items()}
         if self.denoiser is not None:
             shapes |= {"denoiser": self.denoiser.shape.to_dict(), "convention": self.convention, "steps": self.steps}
-            shapes["latents"] = self.latent_scaler.convention
             tensors |= {f"denoiser.{name}": tensor for name, tensor in self.denoiser.state_dict().items()}
+        if self.latent_scaler is not None:
+            shapes["latents"] = self.latent_scaler.convention
             tensors |= {"latents.mean": self.latent_scaler.mean, "latents.std": self.latent_scaler.std}
         return {"model.json": shapes, "model.safetensors": tensors}
+
+
+@dataclass(frozen=True)
+class TimeGANGenerator:
+    """A trained TimeGAN and the scaler of the windows it learned."""
+
+    model: timegan.TimeGAN
+    scaler: Scaler
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        vix: None = None,
+        guidance: float = 1.0,
+        temperature: float = 1.0,
+        stress_scale: float = 1.0,
+        bias: float = 0.0,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """(n, L) float32 log-returns; the same arguments give the same windows.
+
+        temperature, stress_scale, bias : noise is drawn from N(bias, (stress_scale * temperature)^2); 1, 1 and 0 are
+            the model as trained
+        vix, guidance : this model has neither; anything but the default is refused
+        """
+        if n < 1:
+            raise ValueError(f"n is {n}: ask for at least one window")
+        if vix is not None or guidance != 1.0:
+            raise ValueError("TimeGAN knows no VIX: leave vix and guidance out, or load a 06_diffusion.cond_* folder")
+        spread = noise_spread(temperature, stress_scale)
+        generator = torch.Generator().manual_seed(seed)
+        parts = []
+        for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
+            noise = self.model.draw_noise(min(CHUNK, n - first), generator=generator)
+            parts.append(self.model(bias + spread * noise).cpu().numpy())
+        return self.scaler.unscale(np.concatenate(parts))
+
+    def files(self) -> dict[str, object]:
+        """What `runs.Run.save` writes so that `load` can read it: model.json and model.safetensors."""
+        shapes = {"timegan": self.model.shape.to_dict(), "scaler": self.scaler.to_dict()}
+        return {"model.json": shapes, "model.safetensors": self.model.state_dict()}
+
+
+def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """What spread and bias do to the realised volatility of n windows: one row a setting of one knob, others as trained.
+
+    Columns model (`name`), knob (spread = stress_scale * temperature, or bias), value, and q05, q50, q95 of the
+    volatility, per day. Bias is turned where the model has one.
+    """
+    as_trained = 0.0 if isinstance(model, TimeGANGenerator) else 1.0
+    settings = [("spread", value, {"stress_scale": value}) for value in SPREADS]
+    if isinstance(model, TimeGANGenerator) or model.latent_scaler is not None:
+        settings += [("bias", as_trained + value, {"bias": as_trained + value}) for value in BIASES]
+    rows = []
+    for knob, value, options in settings:
+        quantiles = np.quantile(realised_vol(model.sample(n, seed=seed, **options)), [0.05, 0.5, 0.95])
+        rows.append(
+            {"model": name, "knob": knob, "value": value, **dict(zip(("q05", "q50", "q95"), quantiles, strict=True))}
+        )
+    return pd.DataFrame(rows)
+
+
+def noise_spread(temperature: float, stress_scale: float) -> float:
+    """Factor on the spread of what a model samples from. Raises ValueError unless both are finite and 0 or more."""
+    for name, value in (("temperature", temperature), ("stress_scale", stress_scale)):
+        if not 0.0 <= value < float("inf"):
+            raise ValueError(f"{name} is {value:g}: give a number of 0 or more")
+    return temperature * stress_scale
 
 
 @functools.cache
@@ -204,25 +296,33 @@ def warn_extrapolated(vix: float, condition: VIXCondition) -> None:
     log.warning("VIX %g is extrapolated: the training windows hold %.1f to %.1f", vix, condition.lowest, condition.highest)
 
 
-def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator:
-    """The trained model in `folder` (of a finished 03 or 06), ready to sample.
+def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGANGenerator:
+    """The trained model in `folder` (of a finished 03, 06 or 08), ready to sample.
 
     The folder is self-contained: it may be copied anywhere. Raises FileNotFoundError when it holds no model.
     """
     folder = Path(folder)
     if not (folder / "model.json").exists():
-        raise FileNotFoundError(f"{folder} holds no model.json: it is not the folder of a finished 03_vae or 06_diffusion")
+        raise FileNotFoundError(
+            f"{folder} holds no model.json: it is not the folder of a finished 03_vae, 06_diffusion or 08_timegan"
+        )
     shapes = json.loads((folder / "model.json").read_text())
     tensors = load_file(folder / "model.safetensors", device=device)
+    scaler = Scaler(**shapes["scaler"])
+    if "timegan" in shapes:
+        model = timegan.TimeGAN(timegan.TimeGANShape(**shapes["timegan"])).to(device)
+        model.load_state_dict(tensors)
+        return TimeGANGenerator(model.eval().requires_grad_(False), scaler)
     decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
     decoder.load_state_dict(part(tensors, "vae."))
-    scaler = Scaler(**shapes["scaler"])
     condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None
+    latent_scaler = None
+    if "latents" in shapes:
+        latent_scaler = vae.LatentScaler(shapes["latents"], tensors["latents.mean"], tensors["latents.std"])
     if "denoiser" not in shapes:
-        return LatentGenerator(decoder.eval(), scaler, condition=condition)
+        return LatentGenerator(decoder.eval(), scaler, latent_scaler=latent_scaler, condition=condition)
     denoiser = diffusion.Denoiser(diffusion.DenoiserShape(**shapes["denoiser"])).to(device)
     denoiser.load_state_dict(part(tensors, "denoiser."))
-    latent_scaler = vae.LatentScaler(shapes["latents"], tensors["latents.mean"], tensors["latents.std"])
     return LatentGenerator(
         decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"], condition
     )

@@ -7,6 +7,8 @@ Windows are (N, L) daily log-returns as fractions. A function of one argument de
 import numpy as np
 from scipy import stats
 
+COPYING = 0.8  # memorisation ratio below which a sample is taken for copies of training windows
+
 
 def std_ratio(real: np.ndarray, fake: np.ndarray) -> float:
     """Standard deviation of all generated days over that of all real days."""
@@ -127,6 +129,59 @@ def leverage(windows: np.ndarray, *, max_lag: int = 10) -> float:
     values = np.asarray(windows, dtype=float)
     pairs = [(values[:, :-lag].ravel(), values[:, lag:].ravel() ** 2) for lag in range(1, max_lag + 1)]
     return float(np.mean([np.corrcoef(now, later)[0, 1] for now, later in pairs]))
+
+
+def nearest_distances(reference: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """(N,) distance of each window to the nearest of `reference` (M, L), Euclidean, per square root of L.
+
+    Each window is standardised by itself, so that shape counts and volatility does not: 0 is a copy, up to scale, and
+    two windows of independent noise are about sqrt(2) apart.
+    """
+    ours, theirs = (
+        (each - each.mean(axis=1, keepdims=True)) / np.maximum(each.std(axis=1, keepdims=True), 1e-12)
+        for each in (np.asarray(windows, dtype=float), np.asarray(reference, dtype=float))
+    )
+    closest = np.max(ours @ theirs.T, axis=1) / windows.shape[1]  # both have a mean square of 1
+    return np.sqrt(np.maximum(2.0 - 2.0 * closest, 0.0))
+
+
+def memorisation_ratio(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> float:
+    """Median distance of generated windows to the nearest training window over that of real held-out windows.
+
+    About 1 for new windows, 0 for copies of training windows; distances are those of `nearest_distances`.
+    """
+    return float(np.median(nearest_distances(train, fake)) / np.median(nearest_distances(train, held_out)))
+
+
+def checkpoint_distance(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> float:
+    """How far a sample is from the training windows, to choose among states of one training run.
+
+    W1 of daily returns in training standard deviations, plus W1 of log realised volatility; infinite for a sample that
+    copies training windows, see `memorisation_ratio`.
+    """
+    if memorisation_ratio(train, held_out, fake) < COPYING:
+        return float("inf")
+    return wasserstein(train, fake) / float(np.std(train)) + w1_per_window(log_rv(train), log_rv(fake))
+
+
+def describe_collapse(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """Is a sample as diverse as the training windows? Ratios are generated over real; see the functions of their names.
+
+    self_neighbour : median distance from one half of the sample to the nearest of the other half, over that of the
+        held-out windows to as many training windows; well below 1 when few windows are made over and over
+    """
+    half = len(fake) // 2
+    spaced = train[np.linspace(0, len(train) - 1, min(half, len(train))).astype(int)]
+    reference = np.median(nearest_distances(spaced, held_out))
+    return {
+        "std_ratio": std_ratio(train, fake),
+        "vol_sd_ratio": vol_sd_ratio(train, fake),
+        "log_rv_sd_ratio": log_rv_sd_ratio(train, fake),
+        "half_window_correlation": half_window_correlation(fake),
+        "day_std_range": day_std_range(fake),
+        "self_neighbour": float(np.median(nearest_distances(fake[half : half + len(spaced)], fake[:half])) / reference),
+        "memorisation": memorisation_ratio(train, held_out, fake),
+    }
 
 
 def window_outcomes(windows: np.ndarray) -> dict[str, np.ndarray]:

@@ -113,7 +113,8 @@ def draw_posterior(mu: torch.Tensor, logvar: torch.Tensor, *, generator: torch.G
 class LatentScaler:
     """Moments that standardise latents, each (D,), and the convention they belong to.
 
-    convention : "post" (draws from the posterior) or "mu" (its means); the two have different spreads
+    convention : "post" (draws from the posterior) or "mu" (its means), which have different spreads; "stress" is no
+        standardiser of latents but the place of a biased prior, see `stress_prior`
     """
 
     convention: str
@@ -135,6 +136,12 @@ def fit_latent_scaler(mu: torch.Tensor, logvar: torch.Tensor, convention: str) -
         spread = (mu.var(dim=0, correction=0) + logvar.exp().mean(dim=0)).sqrt()
         return LatentScaler("post", mu.mean(dim=0), spread)
     raise ValueError(f"unknown convention {convention!r}: use 'post' or 'mu'")
+
+
+def stress_prior(mu: torch.Tensor) -> LatentScaler:
+    """The biased prior of a stress-filtered VAE, from the posterior means (N, D) of its windows: restoring a draw of
+    N(0, s^2 I) gives N(mu_stress, s^2 I) around their mean."""
+    return LatentScaler("stress", mu.mean(dim=0), torch.ones(mu.shape[1]))
 
 
 def draw_latents(mu: torch.Tensor, logvar: torch.Tensor, convention: str, *, generator: torch.Generator) -> torch.Tensor:

@@ -167,9 +167,18 @@ def fit_scaler(train: pd.DataFrame, *, seq_len: int) -> Scaler:
     return Scaler(seq_len, float(path.mean()), float(path.std()), float(log_vix.mean()), float(log_vix.std()))
 
 
-def stress_subset(vix: np.ndarray, threshold: float) -> np.ndarray:
-    """Indices of the windows whose VIX (N,) stands at or above `threshold`."""
-    return np.flatnonzero(vix >= threshold)
+def stress_subset(vix: np.ndarray, threshold: float, *, least: int = 0) -> np.ndarray:
+    """Indices of the windows whose VIX (N,) stands at or above `threshold`.
+
+    Raises ValueError when there are fewer than `least`.
+    """
+    found = np.flatnonzero(vix >= threshold)
+    if len(found) < least:
+        raise ValueError(
+            f"{len(found)} of {len(vix)} windows end at a VIX of {threshold:g} or more, {least} are needed: lower the "
+            f"threshold (the highest VIX is {vix.max():.1f}) or bring a history with more stress"
+        )
+    return found
 
 
 def count_episodes(indices: np.ndarray, *, seq_len: int) -> int:

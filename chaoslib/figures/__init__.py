@@ -1,5 +1,6 @@
 """One function per figure: arrays in, `Figure` out. One- and two-column widths, fonts embedded, colours fixed by model."""
 
+from chaoslib.figures.adversarial import mode_collapse, stress_knobs, timegan_history
 from chaoslib.figures.conditional import (
     calibration,
     conditional_laws,
@@ -9,7 +10,7 @@ from chaoslib.figures.conditional import (
     volatility_against_vix,
 )
 from chaoslib.figures.history import price_history, split_overview, stress_share
-from chaoslib.figures.samples import acf, drawdowns, headline, histogram, paths, qq
+from chaoslib.figures.samples import acf, drawdowns, gallery, headline, histogram, paths, qq
 from chaoslib.figures.style import COLOURS, LABELS
 from chaoslib.figures.training import (
     decoded_windows,
@@ -31,19 +32,23 @@ __all__ = [
     "diffusion_training",
     "drawdowns",
     "fan",
+    "gallery",
     "guidance_dial",
     "headline",
     "histogram",
     "latent_report",
     "latent_space",
     "latent_use",
+    "mode_collapse",
     "paths",
     "price_history",
     "probe",
     "qq",
     "split_overview",
+    "stress_knobs",
     "stress_share",
     "sweep",
+    "timegan_history",
     "vae_history",
     "volatility_against_vix",
 ]

@@ -31,6 +31,47 @@ def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> 
 
 
 @styled
+def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, seed: int = 0) -> Figure:
+    """A row a model, beside the real windows it should resemble: model -> (real, generated), log-returns (N, L).
+
+    Daily returns of a few windows end to end, density of all days, volatility of a window, memory of |r|; real in black.
+    """
+    figure, axes = canvas(
+        len(pairs), 4, width=TWO_COLUMNS, height=1.15 * len(pairs), width_ratios=[1.8, 1, 1, 1], sharex="col"
+    )
+    grid = axes.reshape(len(pairs), 4)
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(-12.6, 12.6, 43)
+    for (name, (real, fake)), (days, law, volatility, memory) in zip(pairs.items(), grid, strict=True):
+        drawn = fake[rng.choice(len(fake), size=shown, replace=False)].ravel()
+        days.plot(np.arange(1, len(drawn) + 1), PERCENT * drawn, color=COLOURS[name], linewidth=0.6)
+        for seam in range(1, shown):
+            days.axvline(seam * fake.shape[1] + 0.5, color="grey", linewidth=0.5, linestyle=":")
+        days.set_ylim(-9, 9)
+        days.set_title(LABELS[name], loc="left")
+        for windows, colour in ((real, "black"), (fake, COLOURS[name])):
+            heights = np.histogram(PERCENT * windows, bins=edges)[0] / (windows.size * np.diff(edges))
+            law.stairs(np.where(heights > 0, heights, np.nan), edges, color=colour)
+            spread = np.histogram(metrics.log_rv(windows), bins=np.linspace(-6.5, -2.5, 41), density=True)
+            volatility.stairs(*spread, color=colour)
+            memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), color=colour)
+        law.set_yscale("log")
+        law.set_ylim(2e-5, 3)
+        volatility.set_ylim(top=min(volatility.get_ylim()[1], 3.5))
+        volatility.set_yticks([])
+        memory.axhline(0, color="grey", linewidth=0.5)
+        memory.set_ylim(-0.15, 0.75)
+    labels = ("day, windows end to end", "log-return (%)", "log realised volatility", "lag (days)")
+    titles = ("density of days", "volatility of windows", "ACF of |r|")
+    for axis, label in zip(grid[-1], labels, strict=True):
+        axis.set_xlabel(label)
+    for axis, title in zip(grid[0, 1:], titles, strict=True):
+        axis.set_title(title, loc="left")
+    figure.supylabel("daily log-return (%)", fontsize=8)
+    return figure
+
+
+@styled
 def histogram(samples: dict[str, np.ndarray]) -> Figure:
     """Densities of daily returns: the centre on a linear scale, everything on a logarithmic one."""
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.5)
