@@ -87,7 +87,7 @@ class LatentGenerator:
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
-        spread = noise_spread(temperature, stress_scale)
+        spread = noise_spread(temperature, stress_scale, bias)
         decoder = self if bias == 1.0 else self.biased(bias)
         given = self.asked(vix, n)
         if given is not None and (beyond := self.condition.extrapolated(given)).any():
@@ -221,10 +221,9 @@ class LatentGenerator:
 
 @dataclass(frozen=True)
 class TimeGANGenerator:
-    """A trained TimeGAN and the scaler of the windows it learned."""
+    """A trained TimeGAN, whose shape knows the scale of the windows it learned."""
 
     model: timegan.TimeGAN
-    scaler: Scaler
 
     @torch.no_grad()
     def sample(
@@ -249,18 +248,17 @@ class TimeGANGenerator:
             raise ValueError(f"n is {n}: ask for at least one window")
         if vix is not None or guidance != 1.0:
             raise ValueError("TimeGAN knows no VIX: leave vix and guidance out, or load a 06_diffusion.cond_* folder")
-        spread = noise_spread(temperature, stress_scale)
+        spread = noise_spread(temperature, stress_scale, bias)
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
             noise = self.model.draw_noise(min(CHUNK, n - first), generator=generator)
             parts.append(self.model(bias + spread * noise).cpu().numpy())
-        return self.scaler.unscale(np.concatenate(parts))
+        return self.model.shape.unscale(np.concatenate(parts))
 
     def files(self) -> dict[str, object]:
         """What `runs.Run.save` writes so that `load` can read it: model.json and model.safetensors."""
-        shapes = {"timegan": self.model.shape.to_dict(), "scaler": self.scaler.to_dict()}
-        return {"model.json": shapes, "model.safetensors": self.model.state_dict()}
+        return {"model.json": {"timegan": self.model.shape.to_dict()}, "model.safetensors": self.model.state_dict()}
 
 
 def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -271,7 +269,7 @@ def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int =
     """
     as_trained = 0.0 if isinstance(model, TimeGANGenerator) else 1.0
     settings = [("spread", value, {"stress_scale": value}) for value in SPREADS]
-    if isinstance(model, TimeGANGenerator) or model.latent_scaler is not None:
+    if isinstance(model, TimeGANGenerator) or (model.denoiser is None and model.latent_scaler is not None):
         settings += [("bias", as_trained + value, {"bias": as_trained + value}) for value in BIASES]
     rows = []
     for knob, value, options in settings:
@@ -282,8 +280,11 @@ def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int =
     return pd.DataFrame(rows)
 
 
-def noise_spread(temperature: float, stress_scale: float) -> float:
-    """Factor on the spread of what a model samples from. Raises ValueError unless both are finite and 0 or more."""
+def noise_spread(temperature: float, stress_scale: float, bias: float) -> float:
+    """Factor on the spread of what a model samples from. Raises ValueError for a knob that is not finite, or a negative
+    spread."""
+    if not np.isfinite(bias):
+        raise ValueError(f"bias is {bias:g}: give a finite number")
     for name, value in (("temperature", temperature), ("stress_scale", stress_scale)):
         if not 0.0 <= value < float("inf"):
             raise ValueError(f"{name} is {value:g}: give a number of 0 or more")
@@ -308,11 +309,11 @@ def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGA
         )
     shapes = json.loads((folder / "model.json").read_text())
     tensors = load_file(folder / "model.safetensors", device=device)
-    scaler = Scaler(**shapes["scaler"])
     if "timegan" in shapes:
         model = timegan.TimeGAN(timegan.TimeGANShape(**shapes["timegan"])).to(device)
         model.load_state_dict(tensors)
-        return TimeGANGenerator(model.eval().requires_grad_(False), scaler)
+        return TimeGANGenerator(model.eval().requires_grad_(False))
+    scaler = Scaler(**shapes["scaler"])
     decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
     decoder.load_state_dict(part(tensors, "vae."))
     condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None

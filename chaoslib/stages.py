@@ -2,7 +2,7 @@
 
 A *node* is a stage with its variant, `06_diffusion.post`; it has one params file of that name. A params value that is
 a node names an upstream; so does `03_vae.*`, every variant of a stage, `06_diffusion.cond_*`, those that begin so, and
-`samplers`, every node whose params give a MODEL of the unconditional tables. The Snakefile, the notebooks and the tests
+`samplers`, every node whose params give a MODEL of the whole history. The Snakefile, the notebooks and the tests
 all ask this module, so they cannot disagree.
 """
 
@@ -17,6 +17,7 @@ import yaml
 NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
 PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
+STRESS = "_stress"  # models named so have learned stress alone, and are not held against the whole history
 UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
 DRAWING_ONLY = ("figures", "tables")  # editing a plot retrains nothing
@@ -131,13 +132,13 @@ def expand(root: Path, value: str) -> list[str]:
 
 
 def samplers(root: Path) -> dict[str, str]:
-    """Model name -> node that samples it, for every published params file with a `MODEL` of the unconditional tables."""
+    """Model name -> node that samples it, for every published params file with a `MODEL` of the whole history."""
     found = {}
     for node in nodes(root):
         model = (yaml.safe_load((root / "params/paper" / f"{node}.yaml").read_text()) or {}).get("MODEL", "")
         if model in found:
             raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
-        if model and not model.startswith(CONDITIONAL):
+        if model and not model.startswith(CONDITIONAL) and not model.endswith(STRESS):
             found[model] = node
     return found
 

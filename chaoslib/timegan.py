@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -17,7 +18,6 @@ from torch.nn import functional as F
 
 log = logging.getLogger(__name__)
 
-PHASES = ("autoencoder", "supervised", "joint")
 SUPERVISED_WEIGHT, MOMENT_WEIGHT = 100.0, 100.0  # of the original, in the generator's loss
 RECONSTRUCTION_WEIGHT, AHEAD_WEIGHT = 10.0, 0.1  # of the original, in the embedder's loss
 SKIP_BELOW = 0.15  # the discriminator rests while its loss is lower, as in the original
@@ -29,14 +29,28 @@ class TimeGANShape:
     """What is needed to rebuild the networks around saved weights.
 
     seq_len : L; hidden : width of every state; layers : of each recurrent stack, the supervisor has one less
-    noise_dim : random numbers a day; squash : the recovery ends in a sigmoid
+    noise_dim : random numbers a day
+    low, high : log-returns that the networks see as 0 and 1, the extremes of the training span; no sample exceeds them
     """
 
     seq_len: int = 50
     hidden: int = 24
     layers: int = 3
     noise_dim: int = 1
-    squash: bool = False
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self):
+        if not -float("inf") < self.low < self.high < float("inf"):
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}: give the extremes of the training returns")
+
+    def scale(self, windows: np.ndarray) -> np.ndarray:
+        """Log-returns -> values in [0, 1]."""
+        return ((windows - self.low) / (self.high - self.low)).astype(np.float32)
+
+    def unscale(self, values: np.ndarray) -> np.ndarray:
+        """Values in [0, 1] -> log-returns."""
+        return (values * (self.high - self.low) + self.low).astype(np.float32)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -145,7 +159,7 @@ class TimeGAN(nn.Module):
         self.shape = shape
         wide = {"hidden": shape.hidden, "layers": shape.layers}
         self.embedder = Recurrent(1, shape.hidden, squash=True, **wide)
-        self.recovery = Recurrent(shape.hidden, 1, squash=shape.squash, **wide)
+        self.recovery = Recurrent(shape.hidden, 1, squash=True, **wide)
         self.generator = Recurrent(shape.noise_dim, shape.hidden, squash=True, **wide)
         self.supervisor = Recurrent(shape.hidden, shape.hidden, hidden=shape.hidden, layers=shape.layers - 1, squash=True)
         self.discriminator = Recurrent(shape.hidden, 1, squash=False, **wide)
@@ -239,7 +253,7 @@ def fit_timegan(
     device: str = "cpu",
     log_every: int = 20,
 ) -> tuple[TimeGAN, pd.DataFrame]:
-    """Train on scaled windows (N, L), `epochs` in each phase; returns the chosen model and one row of history an epoch.
+    """Train on windows (N, L) in [0, 1], `epochs` in each phase; returns the chosen model and one row of history an epoch.
 
     Phases: embedder and recovery as an autoencoder; the supervisor, one day ahead; all jointly. An epoch is one pass
     over the windows, in the joint phase by the generator. Every phase has optimisers of its own, as in the original.
@@ -289,7 +303,8 @@ def fit_supervisor(
     for epoch in range(1, epochs + 1):
         notes = []
         for index in torch.randperm(x.shape[2], generator=generator).split(batch_size):
-            loss = supervised_loss(h[:, :, index], model.supervisor(h[:, :, index]))
+            batch = h.index_select(2, index.to(h.device))  # several times faster than h[:, :, index]
+            loss = supervised_loss(batch, model.supervisor(batch))
             take_step(optimizer, loss)
             notes.append({"supervised": loss.item()})
         history.append(epoch_row("supervised", epoch, notes))
@@ -339,7 +354,7 @@ def fit_jointly(
                 other = torch.randperm(x.shape[2], generator=generator)[:batch_size]
                 noise = model.draw_noise(len(other), generator=generator)
                 loss = discriminator_loss(model, x[:, :, other], noise, gamma=gamma)
-                if loss > SKIP_BELOW:
+                if not loss <= SKIP_BELOW:  # so that a loss that is no number is refused
                     take_step(critic, loss)
                 notes.append({"discriminator": loss.item()})
         history.append(epoch_row("joint", epoch, notes))

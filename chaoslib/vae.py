@@ -141,7 +141,7 @@ def fit_latent_scaler(mu: torch.Tensor, logvar: torch.Tensor, convention: str) -
 def stress_prior(mu: torch.Tensor) -> LatentScaler:
     """The biased prior of a stress-filtered VAE, from the posterior means (N, D) of its windows: restoring a draw of
     N(0, s^2 I) gives N(mu_stress, s^2 I) around their mean."""
-    return LatentScaler("stress", mu.mean(dim=0), torch.ones(mu.shape[1]))
+    return LatentScaler("stress", mu.mean(dim=0), torch.ones_like(mu[0]))
 
 
 def draw_latents(mu: torch.Tensor, logvar: torch.Tensor, convention: str, *, generator: torch.Generator) -> torch.Tensor:

@@ -127,6 +127,28 @@ def test_guidance_is_linear_between_null_and_condition(conditional):
     torch.testing.assert_close(diffusion.guided(conditional, z, level, *embedded, 3.0), null + 3 * (plain - null))
 
 
+@torch.no_grad()
+def test_a_condition_is_embedded_once_for_all_levels(conditional, monkeypatch):
+    z, cond = torch.randn(5, 2, generator=seeded()), torch.randn(5, 1, generator=seeded(1))
+    present = torch.tensor([True, False, True, False, False])
+    for level in (torch.tensor([1]), torch.tensor([20]), torch.tensor([3, 7, 20, 1, 5])):
+        for given in ((cond, None), (cond, present), (None, None)):
+            told = conditional.embed(5, *given)
+            torch.testing.assert_close(conditional.denoise(z, level, told), conditional(z, level, *given))
+    mixed = conditional.embed(5, cond, present)
+    torch.testing.assert_close(mixed[present], conditional.embed(5, cond)[present])
+    torch.testing.assert_close(mixed[~present], conditional.null_token.expand(3, -1))
+    calls, embed = [], diffusion.Denoiser.embed
+    monkeypatch.setattr(diffusion.Denoiser, "embed", lambda *args: calls.append(1) or embed(*args))
+    diffusion.sample_latents(conditional, 5, steps=20, generator=seeded(), cond=cond, guidance=2.0)
+    assert len(calls) == 2  # the conditions and their absence, not once a level
+
+
+def test_an_unconditional_denoiser_is_told_nothing():
+    model = diffusion.Denoiser(diffusion.DenoiserShape(latent_dim=2, hidden=8, blocks=1))
+    assert model.embed(5) is None
+
+
 def test_condition_dropout_trains_the_null_token():
     x = torch.randn(300, 2, generator=seeded())
     shape = diffusion.DenoiserShape(latent_dim=2, hidden=16, blocks=1, cond_dim=1, timesteps=20)

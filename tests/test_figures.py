@@ -137,6 +137,35 @@ def curves_against_vix() -> tuple[dict, dict, dict]:
     return curves, CURVE_LEVELS, real
 
 
+def timegan_rows() -> pd.DataFrame:
+    """Three phases of six epochs; the joint one is checked at 2, 4 and 6, and 4 is the nearest that may be kept."""
+    terms = {
+        "autoencoder": ["reconstruction"],
+        "supervised": ["supervised"],
+        "joint": ["reconstruction", "adversarial", "adversarial_early", "supervised", "moments", "discriminator"],
+    }
+    rows = pd.concat([history(*names).assign(phase=phase) for phase, names in terms.items()], ignore_index=True)
+    distances = {2: 0.9, 4: 0.3, 6: np.inf}
+    return rows.assign(distance=rows["epoch"].map(distances).where(rows["phase"] == "joint"))
+
+
+def knob_rows(*models: str) -> pd.DataFrame:
+    """Every model has a spread, those of stress a bias too; every quantile is another number."""
+    rows = [
+        {"model": model, "knob": knob, "value": value, "q05": 0.001 * value + k, "q50": 0.004 + k, "q95": 0.02 * value + k}
+        for k, model in enumerate(models)
+        for knob, values in (("spread", (0.0, 1.0, 2.0)), ("bias", (-1.0, 0.0, 1.0)))
+        for value in values
+        if knob == "spread" or "stress" in model
+    ]
+    return pd.DataFrame(rows)
+
+
+def two_regimes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Models beside real windows of their own regime."""
+    return {"ldm_post": (windows(0), windows(1)), "timegan_stress": (2 * windows(2, 50), 2 * windows(3, 70))}
+
+
 SOME = ("real_train", "gjr_fhs", "ldm_post")
 DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "price_history": (price_history, 3, 4),
@@ -177,6 +206,10 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
     "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
     "sweep": (lambda: figures.sweep(sweep_rows()), 7, 0),
+    "timegan_history": (lambda: figures.timegan_history(timegan_rows()), 4, 9),
+    "mode_collapse": (lambda: figures.mode_collapse(windows(0), windows(1), windows(2), model="timegan", n=30), 2, 5),
+    "stress_knobs": (lambda: figures.stress_knobs(knob_rows("timegan_stress", "vae_stress"), windows(0)), 3, 15),
+    "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
 }
 
 
@@ -362,6 +395,107 @@ def test_cells_of_the_sweep_hold_the_ratio_of_their_dials():
     assert [label.get_text() for label in bottom_left.get_xticklabels()] == ["1", "1.4"]
     assert [label.get_text() for label in bottom_left.get_yticklabels()] == ["0.5", "1", "2"]
     assert bar.get_ylabel() == "std, generated / real"
+
+
+def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
+    rows = timegan_rows()
+    figure = figures.timegan_history(rows)
+    *phases, checks = figure.axes
+    shown = ["reconstruction"], ["supervised"], ["discriminator", "adversarial", "moments", "supervised", "reconstruction"]
+    for axis, phase, names in zip(phases, ("autoencoder", "supervised", "joint"), shown, strict=True):
+        assert axis.get_title(loc="left") == f"{phase} phase"
+        for line, name in zip(axis.lines, names, strict=True):
+            expected = rows[rows["phase"] == phase]
+            np.testing.assert_array_equal(line.get_xydata(), expected[["epoch", name]])
+    distances, ring = checks.lines
+    np.testing.assert_array_equal(distances.get_xydata(), [[2, 0.9], [4, 0.3], [6, np.inf]])
+    np.testing.assert_array_equal(ring.get_xydata(), [[4, 0.3]])
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[-2:] == ["distance to train", "kept"]
+    assert len(named) == len(set(named)) == 7
+
+
+def test_a_collapsed_sample_looks_collapsed():
+    """Few windows over and over: no distance among themselves, while real ones keep theirs."""
+    real, held_out, new = windows(0, 300), windows(1, 200), windows(2, 400)
+    few = np.resize(new[:10], new.shape)
+    for fake, collapsed in ((new, False), (few, True)):
+        _, neighbours = figures.mode_collapse(real, held_out, fake, model="timegan", n=100).axes
+        reality, to_train, to_others = (line.get_xdata() for line in neighbours.lines)
+        assert (len(reality), len(to_train), len(to_others)) == (200, 100, 100)
+        assert (np.max(to_others) < 1e-6) == collapsed
+        assert np.median(to_train) == pytest.approx(np.median(reality), rel=0.1)
+        if not collapsed:
+            assert np.median(to_others) == pytest.approx(np.median(reality), rel=0.05)
+            assert np.min(to_others) > 0.1  # no window is its own neighbour
+        for line in neighbours.lines:
+            count = len(line.get_xdata())
+            np.testing.assert_allclose(line.get_ydata(), np.arange(1, count + 1) / count)
+            assert (np.diff(line.get_xdata()) >= 0).all()
+
+
+def test_mode_collapse_shows_distances_to_training_windows_and_their_volatility():
+    real, held_out = windows(0, 90), windows(1, 60)
+    volatility, neighbours = figures.mode_collapse(real, held_out, real, model="timegan", n=90).axes
+    reality, copies, _ = (line.get_xdata() for line in neighbours.lines)
+    np.testing.assert_allclose(reality, np.sort(metrics.nearest_distances(real, held_out)))
+    np.testing.assert_allclose(copies, 0, atol=1e-6)
+    known, found = volatility.lines
+    np.testing.assert_allclose(found.get_xydata(), known.get_xydata())
+    assert (known.get_color(), found.get_color()) == ("black", figures.COLOURS["timegan"])
+    grid, heights = known.get_data()
+    assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
+    assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(real).mean(), abs=0.05)
+
+
+def test_knobs_show_quantiles_in_percent_beside_real_ones():
+    rows, real = knob_rows("timegan_stress", "vae_stress", "vae_prior"), windows(0)
+    axes = figures.stress_knobs(rows, real).axes
+    labels = ["stress scale × temperature", "bias of TimeGAN stress", "bias of VAE stress"]
+    assert [axis.get_xlabel() for axis in axes] == labels
+    low, middle, high = 100 * np.quantile(metrics.realised_vol(real), [0.05, 0.5, 0.95])
+    models = ["timegan_stress", "vae_stress", "vae_prior"], ["timegan_stress"], ["vae_stress"]
+    for axis, knob, shown in zip(axes, ("spread", "bias", "bias"), models, strict=True):
+        centre, *lines = axis.lines
+        np.testing.assert_allclose(centre.get_ydata(), [middle, middle])
+        (band,) = axis.patches
+        assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((low, high))
+        assert len(lines) == 3 * len(shown)
+        for k, model in enumerate(shown):
+            chosen = rows[(rows["model"] == model) & (rows["knob"] == knob)]
+            for line, quantile in zip(lines[3 * k : 3 * k + 3], ("q50", "q05", "q95"), strict=True):
+                np.testing.assert_array_equal(line.get_xdata(), chosen["value"])
+                np.testing.assert_allclose(line.get_ydata(), 100 * chosen[quantile])
+                assert line.get_color() == figures.COLOURS[model]
+                assert line.get_linestyle() == ("-" if quantile == "q50" else "--")
+
+
+def test_the_gallery_shows_each_model_beside_the_real_windows_of_its_regime():
+    pairs = two_regimes()
+    axes = np.reshape(figures.gallery(pairs, shown=4).axes, (2, 4))
+    for (name, (real, fake)), (days, law, volatility, memory) in zip(pairs.items(), axes, strict=True):
+        assert days.get_title(loc="left") == figures.LABELS[name]
+        path, *seams = days.lines
+        assert [seam.get_xdata()[0] for seam in seams] == [50.5, 100.5, 150.5]
+        drawn = path.get_ydata().reshape(4, 50)
+        found = [int(np.flatnonzero(np.isclose(100 * fake, each).all(axis=1)).item()) for each in drawn]
+        assert len(set(found)) == 4  # generated windows, each drawn once
+        for k, sample in enumerate((real, fake)):
+            heights, edges, _ = law.patches[k].get_data()
+            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
+            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+            heights, edges, _ = volatility.patches[k].get_data()
+            expected = np.histogram(metrics.log_rv(sample), bins=edges)[0]
+            np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum())
+            np.testing.assert_allclose(memory.lines[k].get_ydata(), metrics.pooled_acf(np.abs(sample)))
+            colour = to_rgb("black" if k == 0 else figures.COLOURS[name])
+            assert to_rgb(memory.lines[k].get_color()) == colour
+            assert to_rgb(law.patches[k].get_edgecolor()) == colour
+
+
+def test_a_gallery_of_one_model_is_one_row():
+    assert len(figures.gallery({"vae_stress": (windows(0), windows(1))}).axes) == 4
 
 
 def test_every_model_has_a_label_and_a_colour_of_its_own():

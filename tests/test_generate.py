@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from chaoslib import diffusion, generate, metrics, runs, vae
+from chaoslib import diffusion, generate, metrics, runs, timegan, vae
 from chaoslib.windows import VIXCondition
 
 
@@ -368,3 +368,249 @@ def test_beyond_what_the_networks_are_told_the_power_law_goes_on_alone(toy_condi
     model = dataclasses.replace(toy_conditional, condition=condition)
     at_50, at_70 = (model.sample(20, vix=vix, seed=1) for vix in (50.0, 70.0))
     np.testing.assert_allclose(at_70, (70 / 50) ** 0.8 * at_50, rtol=1e-5)
+
+
+# Temperature, stress scale and bias
+
+
+def heard(model: generate.LatentGenerator, n: int, **options) -> torch.Tensor:
+    """(n, D) latents that the decoder is given while `model` samples."""
+    parts, real = [], vae.GaussianVAE.sample_decoder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vae.GaussianVAE, "sample_decoder", lambda self, z, *a, **k: parts.append(z) or real(self, z, *a, **k))
+        model.sample(n, **options)
+    return torch.cat(parts)
+
+
+@pytest.fixture(scope="module")
+def toy_stress(toy_generator, toy_windows) -> generate.LatentGenerator:
+    """A VAE whose latents lie around the mean latent of the wild windows."""
+    wild = toy_windows[toy_windows.std(axis=1) > 0.012]
+    mu, _ = prior_of(toy_generator).encode(wild)
+    return dataclasses.replace(prior_of(toy_generator), latent_scaler=vae.stress_prior(mu))
+
+
+def kinds(toy_generator, toy_stress) -> dict[str, generate.LatentGenerator]:
+    return {"prior": prior_of(toy_generator), "stress": toy_stress, "diffusion": toy_generator}
+
+
+KINDS = pytest.mark.parametrize("kind", ["prior", "stress", "diffusion"])
+
+
+@KINDS
+def test_as_trained_is_the_default(toy_generator, toy_stress, kind):
+    model = kinds(toy_generator, toy_stress)[kind]
+    plain = model.sample(40, seed=3)
+    np.testing.assert_array_equal(model.sample(40, seed=3, temperature=1.0, stress_scale=1.0, bias=1.0), plain)
+    generator = torch.Generator().manual_seed(3)
+    z = model.sample_latents(40, generator=generator)
+    np.testing.assert_array_equal(model.decode(z, generator=generator), plain)
+
+
+@KINDS
+@pytest.mark.parametrize(("temperature", "stress_scale"), [(2.0, 1.0), (1.0, 0.5), (0.5, 3.0), (0.0, 1.0)])
+def test_temperature_times_stress_scale_multiplies_standardised_latents(
+    toy_generator, toy_stress, kind, temperature, stress_scale
+):
+    model = kinds(toy_generator, toy_stress)[kind]
+    plain, turned = heard(model, 30, seed=2), heard(model, 30, seed=2, temperature=temperature, stress_scale=stress_scale)
+    if model.latent_scaler is not None:
+        plain, turned = (model.latent_scaler.standardise(z) for z in (plain, turned))
+    torch.testing.assert_close(turned, temperature * stress_scale * plain, atol=1e-5, rtol=1e-5)
+
+
+@KINDS
+def test_only_the_product_of_temperature_and_stress_scale_matters(toy_generator, toy_stress, kind):
+    model = kinds(toy_generator, toy_stress)[kind]
+    made = [model.sample(20, seed=1, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+    assert not np.array_equal(made[0], model.sample(20, seed=1))
+
+
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 0.5, 1.0, 2.0])
+def test_latents_of_stress_lie_around_bias_times_their_mean(toy_stress, bias):
+    centre = bias * toy_stress.latent_scaler.mean
+    torch.testing.assert_close(heard(toy_stress, 8, bias=bias, temperature=0.0), centre.expand(8, -1))
+    noise = heard(dataclasses.replace(toy_stress, latent_scaler=None), 500, seed=1)  # the same draws around zero
+    torch.testing.assert_close(heard(toy_stress, 500, seed=1, bias=bias, stress_scale=1.5), centre + 1.5 * noise)
+    assert noise.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_without_a_bias_a_stress_model_is_its_prior(toy_stress):
+    plain = dataclasses.replace(toy_stress, latent_scaler=None)
+    np.testing.assert_array_equal(toy_stress.sample(30, seed=5, bias=0.0), plain.sample(30, seed=5))
+
+
+def test_the_stress_prior_makes_wild_windows(toy_stress, toy_generator):
+    assert toy_stress.sample(1000).std() > 1.2 * prior_of(toy_generator).sample(1000).std()
+
+
+def test_a_bias_leaves_the_model_as_it_was(toy_stress):
+    before = toy_stress.sample(10)
+    toy_stress.sample(10, bias=3.0)
+    np.testing.assert_array_equal(toy_stress.sample(10), before)
+
+
+def test_a_loaded_stress_model_keeps_its_place(toy_stress, tmp_path):
+    loaded = generate.load(saved(toy_stress, tmp_path / "stress"))
+    assert loaded.latent_scaler.convention == "stress"
+    torch.testing.assert_close(loaded.latent_scaler.mean, toy_stress.latent_scaler.mean, rtol=0, atol=0)
+    options = {"seed": 4, "temperature": 1.3, "bias": 1.5}
+    np.testing.assert_array_equal(loaded.sample(30, **options), toy_stress.sample(30, **options))
+    assert not np.array_equal(loaded.sample(30), dataclasses.replace(loaded, latent_scaler=None).sample(30))
+
+
+def test_a_round_trip_passes_the_stress_prior_by(toy_stress, toy_windows):
+    plain = dataclasses.replace(toy_stress, latent_scaler=None)
+    np.testing.assert_array_equal(*(model.reconstruct(toy_windows[:50]) for model in (toy_stress, plain)))
+
+
+@pytest.mark.parametrize("kind", ["prior", "diffusion"])
+def test_a_bias_is_refused_where_there_is_none(toy_generator, toy_stress, kind):
+    with pytest.raises(ValueError, match="bias is 0, but only a stress-filtered VAE has one: leave it at 1"):
+        kinds(toy_generator, toy_stress)[kind].sample(2, bias=0.0)
+
+
+def test_a_stress_prior_does_not_restore_the_latents_of_a_denoiser(toy_generator, toy_stress):
+    with pytest.raises(ValueError, match="learned 'post' latents but would be decoded as 'stress' latents"):
+        dataclasses.replace(toy_generator, latent_scaler=toy_stress.latent_scaler)
+
+
+@pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
+@pytest.mark.parametrize("knob", ["temperature", "stress_scale"])
+@pytest.mark.parametrize("kind", ["prior", "stress", "diffusion", "timegan"])
+def test_a_spread_that_is_no_number_of_zero_or_more_is_refused(toy_generator, toy_stress, toy_timegan, kind, knob, value):
+    model = {**kinds(toy_generator, toy_stress), "timegan": toy_timegan}[kind]
+    with pytest.raises(ValueError, match=f"{knob} is {value:g}: give a number of 0 or more"):
+        model.sample(2, **{knob: value})
+
+
+# TimeGAN
+
+
+@pytest.fixture(scope="module")
+def toy_timegan() -> generate.TimeGANGenerator:
+    """Untrained networks with large weights, so that windows differ."""
+    torch.manual_seed(0)
+    model = timegan.TimeGAN(timegan.TimeGANShape(seq_len=10, hidden=4, layers=2, low=-0.2, high=0.1))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    return generate.TimeGANGenerator(model.eval().requires_grad_(False))
+
+
+def test_timegan_samples_are_what_its_networks_make_of_noise_in_log_returns(toy_timegan):
+    noise = torch.randn(10, 1, 25, generator=torch.Generator().manual_seed(7))
+    made = toy_timegan.sample(25, seed=7)
+    np.testing.assert_allclose(made, 0.3 * toy_timegan.model(noise).numpy() - 0.2, atol=1e-7)
+    assert (made.shape, made.dtype) == ((25, 10), np.float32)
+    assert len({window.tobytes() for window in made}) == 25
+
+
+def test_timegan_with_the_same_seed_makes_the_same_bytes(toy_timegan):
+    one, two, other = (toy_timegan.sample(30, seed=seed) for seed in (4, 4, 5))
+    assert one.tobytes() == two.tobytes()
+    assert not np.isclose(one, other).all(axis=1).any()
+
+
+def test_timegan_goes_on_across_chunks_and_holds_one_at_a_time(toy_timegan, monkeypatch):
+    monkeypatch.setattr(generate, "CHUNK", 16)
+    sizes, real = [], timegan.TimeGAN.forward
+    monkeypatch.setattr(timegan.TimeGAN, "forward", lambda self, z: sizes.append(z.shape[2]) or real(self, z))
+    made = toy_timegan.sample(40, seed=2)
+    assert sizes == [16, 16, 8]
+    assert len({window.tobytes() for window in made}) == 40  # no chunk repeats the noise of another
+    assert toy_timegan.sample(40, seed=2).tobytes() == made.tobytes()
+    np.testing.assert_array_equal(toy_timegan.sample(16, seed=2), made[:16])
+
+
+def test_a_number_of_windows_beyond_one_chunk_comes_back_whole(toy_timegan):
+    made = toy_timegan.sample(generate.CHUNK + 3, seed=1)
+    assert made.shape == (generate.CHUNK + 3, 10)
+    np.testing.assert_array_equal(made[: generate.CHUNK], toy_timegan.sample(generate.CHUNK, seed=1))
+
+
+def test_a_saved_and_loaded_timegan_samples_the_same_windows(toy_timegan, tmp_path):
+    torch.manual_seed(1)
+    shape = dataclasses.replace(toy_timegan.model.shape, noise_dim=2, layers=3)
+    model = generate.TimeGANGenerator(timegan.TimeGAN(shape))
+    run = runs.Run("08_timegan", {"RUN_DIR": str(tmp_path), "VARIANT": "full"}, tmp_path)
+    run.save(model.files())
+    loaded = generate.load(run.folder)
+    assert loaded.model.shape == shape
+    assert not any(weight.requires_grad for weight in loaded.model.parameters())
+    options = {"seed": 6, "temperature": 1.5, "bias": -0.4}
+    assert loaded.sample(30, **options).tobytes() == model.sample(30, **options).tobytes()
+
+
+def test_timegan_without_spread_makes_one_window(toy_timegan):
+    for options in ({"temperature": 0.0}, {"stress_scale": 0.0}):
+        made = toy_timegan.sample(50, **options)
+        np.testing.assert_allclose(made, np.broadcast_to(made[:1], made.shape), atol=1e-7)
+        assert np.ptp(made[0]) > 1e-6  # its days differ
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 1.7])
+@pytest.mark.parametrize("bias", [-2.0, 0.0, 0.5])
+def test_noise_of_timegan_has_the_spread_and_the_bias_it_is_asked_for(toy_timegan, monkeypatch, spread, bias):
+    noise = torch.randn(10, 1, 20, generator=torch.Generator().manual_seed(0))
+    given, real = [], timegan.TimeGAN.forward
+    monkeypatch.setattr(timegan.TimeGAN, "forward", lambda self, z: given.append(z) or real(self, z))
+    toy_timegan.sample(20, temperature=spread, bias=bias)
+    torch.testing.assert_close(given[0], bias + spread * noise)
+
+
+@pytest.mark.parametrize(("push", "extreme"), [(-1000.0, -0.2), (1000.0, 0.1)])
+def test_no_sample_of_timegan_exceeds_the_extremes_of_training(toy_timegan, push, extreme):
+    loud = copy.deepcopy(toy_timegan.model)
+    torch.nn.init.constant_(loud.recovery.head.bias, push)
+    made = generate.TimeGANGenerator(loud).sample(20, stress_scale=1000.0, bias=push)
+    np.testing.assert_allclose(made, extreme, atol=1e-6)
+
+
+def test_timegan_as_trained_is_the_default(toy_timegan):
+    plain = toy_timegan.sample(20)
+    np.testing.assert_array_equal(toy_timegan.sample(20, temperature=1.0, stress_scale=1.0, bias=0.0), plain)
+    for turned in ({"temperature": 2.0}, {"stress_scale": 2.0}, {"bias": 0.5}):
+        assert not np.isclose(toy_timegan.sample(20, **turned), plain).all(axis=1).any()
+
+
+def test_only_the_product_of_temperature_and_stress_scale_matters_to_timegan(toy_timegan):
+    made = [toy_timegan.sample(20, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+
+
+@pytest.mark.parametrize("given", [{"vix": 20.0}, {"vix": np.full(2, 20.0)}, {"guidance": 2.0}, {"guidance": 0.0}])
+def test_timegan_knows_no_vix(toy_timegan, given):
+    with pytest.raises(ValueError, match=r"knows no VIX: leave vix and guidance out, or load a 06_diffusion\.cond_"):
+        toy_timegan.sample(2, **given)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_windows_of_timegan_are_refused(toy_timegan, n):
+    with pytest.raises(ValueError, match=f"n is {n}: ask for at least one"):
+        toy_timegan.sample(n)
+
+
+# Turning the knobs
+
+
+def test_knobs_are_turned_one_at_a_time(toy_timegan, toy_stress, toy_generator):
+    as_trained = {"timegan": 0.0, "vae_stress": 1.0}
+    for name, model in (("timegan", toy_timegan), ("vae_stress", toy_stress)):
+        rows = generate.turn_knobs(name, model, n=60, seed=2)
+        assert set(rows["model"]) == {name}
+        spreads, biases = rows[rows["knob"] == "spread"], rows[rows["knob"] == "bias"]
+        assert len(spreads) + len(biases) == len(rows)
+        assert spreads["value"].tolist() == list(generate.SPREADS)
+        assert biases["value"].tolist() == [as_trained[name] + step for step in generate.BIASES]
+        for knob, table in (("stress_scale", spreads), ("bias", biases)):
+            for row in table.itertuples():
+                volatility = metrics.realised_vol(model.sample(60, seed=2, **{knob: row.value}))
+                np.testing.assert_allclose([row.q05, row.q50, row.q95], np.quantile(volatility, [0.05, 0.5, 0.95]))
+        plain = ["q05", "q50", "q95"]
+        middle = spreads.loc[spreads["value"] == 1.0, plain], biases.loc[biases["value"] == as_trained[name], plain]
+        np.testing.assert_array_equal(*middle)  # as trained, both panels show the same model
+    assert set(generate.turn_knobs("vae_prior", prior_of(toy_generator), n=20)["knob"]) == {"spread"}

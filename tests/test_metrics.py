@@ -318,6 +318,165 @@ def test_leverage_products_never_cross_windows(order, seed):
     assert metrics.leverage(windows[list(order)]) == pytest.approx(metrics.leverage(windows))
 
 
+# Copies and collapse
+
+
+def standardised(windows: np.ndarray) -> np.ndarray:
+    return (windows - windows.mean(axis=1, keepdims=True)) / windows.std(axis=1, keepdims=True)
+
+
+@given(st.floats(0.01, 100), st.floats(-1, 1), st.integers(0, 100))
+def test_a_copy_is_at_no_distance_whatever_its_scale_and_shift(scale, shift, seed):
+    reference = np.random.default_rng(seed).standard_normal((8, 12))
+    copies = scale * reference[::-1] + shift
+    np.testing.assert_allclose(metrics.nearest_distances(reference, copies), 0, atol=1e-5)
+    assert metrics.nearest_distances(reference, -copies).min() > 0.1  # a mirrored window is another one
+
+
+def test_nearest_distances_are_those_of_brute_force(rng):
+    reference, windows = 0.01 * rng.standard_normal((70, 15)), 3.0 + rng.standard_normal((40, 15))
+    apart = [[np.sqrt(np.mean((one - other) ** 2)) for other in standardised(reference)] for one in standardised(windows)]
+    np.testing.assert_allclose(metrics.nearest_distances(reference, windows), np.min(apart, axis=1))
+    single = metrics.nearest_distances(reference.astype(np.float32), windows.astype(np.float32))
+    np.testing.assert_allclose(single, np.min(apart, axis=1), atol=1e-5)
+
+
+def test_long_windows_of_independent_noise_are_a_root_of_two_apart(rng):
+    found = metrics.nearest_distances(rng.standard_normal((1, 5000)), rng.standard_normal((50, 5000)))
+    np.testing.assert_allclose(found, np.sqrt(2), rtol=0.05)
+    opposite = np.tile([1.0, -1.0], (1, 25))
+    assert metrics.nearest_distances(opposite, -opposite) == pytest.approx(2)  # the largest distance there is
+    assert metrics.nearest_distances(opposite, np.repeat([[1.0, -1.0]], 25, axis=1)) == pytest.approx(np.sqrt(2), abs=0.05)
+
+
+def test_the_nearest_gets_nearer_with_every_window_of_the_reference(rng):
+    reference, windows = rng.standard_normal((500, 10)), rng.standard_normal((60, 10))
+    few, many = (metrics.nearest_distances(part, windows) for part in (reference[:50], reference))
+    assert (many <= few).all()
+    assert many.shape == (60,)
+
+
+def test_a_window_without_any_spread_is_no_copy(noise):
+    flat = metrics.nearest_distances(noise, np.full((3, L), 0.01))
+    np.testing.assert_allclose(flat, np.sqrt(2))
+
+
+def test_memorisation_ratio_of_new_windows_and_of_copies(rng):
+    train, held_out, new = (0.01 * rng.standard_normal((800, L)) for _ in range(3))
+    assert metrics.memorisation_ratio(train, held_out, new) == pytest.approx(1, abs=0.02)
+    scale = rng.uniform(0.2, 5, size=(800, 1))
+    assert metrics.memorisation_ratio(train, held_out, scale * train) == pytest.approx(0, abs=1e-6)
+    blurred = train + 0.002 * rng.standard_normal((800, L))  # the correlation with its original is 1 / sqrt(1 + .2^2)
+    expected = np.sqrt(2 - 2 / np.sqrt(1.04)) / np.median(metrics.nearest_distances(train, held_out))
+    assert metrics.memorisation_ratio(train, held_out, blurred) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("sizes", [(40, 1500, 300), (1500, 100, 300)])
+def test_memorisation_ratio_does_not_depend_on_how_many_windows_there_are(rng, sizes):
+    train, held_out, new = (0.01 * rng.standard_normal((size, L)) for size in sizes)
+    assert metrics.memorisation_ratio(train, held_out, new) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize(("copied", "kept"), [(0.3, True), (0.7, False)])
+def test_a_sample_copies_when_most_of_its_windows_do(rng, copied, kept):
+    train, held_out, fake = (0.01 * rng.standard_normal((600, L)) for _ in range(3))
+    count = int(copied * len(fake))
+    fake[:count] = train[:count]
+    assert np.isfinite(metrics.checkpoint_distance(train, held_out, fake)) == kept
+
+
+def test_checkpoint_distance_is_small_on_the_same_law_and_infinite_on_copies(rng):
+    train, held_out, new = (rng.choice([LOW, HIGH], size=(1500, 1)) * rng.standard_normal((1500, L)) for _ in range(3))
+    assert 0 < metrics.checkpoint_distance(train, held_out, new) < 0.1
+    assert metrics.checkpoint_distance(train, held_out, train) == np.inf
+    assert metrics.checkpoint_distance(train, held_out, 2 * train[::-1] + 0.001) == np.inf
+
+
+def test_the_border_of_copying_is_a_constant(rng, monkeypatch):
+    train, held_out, new = (0.01 * rng.standard_normal((300, L)) for _ in range(3))
+    ratio = metrics.memorisation_ratio(train, held_out, new)
+    for border, kept in ((ratio - 1e-6, True), (ratio + 1e-6, False)):
+        monkeypatch.setattr(metrics, "COPYING", border)
+        assert np.isfinite(metrics.checkpoint_distance(train, held_out, new)) == kept
+    assert 0.5 < 0.8 * ratio < 1
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5, 3.0])
+def test_checkpoint_distance_of_a_wider_law_in_any_unit(rng, scale):
+    train, held_out, new = (0.01 * rng.standard_normal((1500, L)) for _ in range(3))
+    expected = abs(scale - 1) * np.sqrt(2 / np.pi) + abs(np.log(scale))
+    found = metrics.checkpoint_distance(train, held_out, scale * new)
+    assert found == pytest.approx(expected, rel=0.03)
+    assert metrics.checkpoint_distance(7 * train, 7 * held_out, 7 * scale * new) == pytest.approx(found)
+
+
+def test_checkpoint_distance_grows_with_lost_clusters_that_leave_the_days_alone(rng):
+    train, held_out, new = (rng.choice([LOW, HIGH], size=(1500, 1)) * rng.standard_normal((1500, L)) for _ in range(3))
+    found = []
+    for share in (0.0, 0.3, 0.6, 1.0):
+        mixed, some = new.copy(), rng.random(new.shape) < share
+        mixed[some] = rng.permutation(new[some])  # the same days, in other windows
+        found.append(metrics.checkpoint_distance(train, held_out, mixed))
+    assert found == sorted(found)
+    assert found[-1] > found[0] + 0.5
+
+
+@pytest.fixture
+def clustered(rng) -> list[np.ndarray]:
+    """Train, held-out and new windows of one law, each with a volatility of its own."""
+    return [np.exp(rng.normal(-4.6, 0.4, size=(1200, 1))) * rng.standard_normal((1200, L)) for _ in range(3)]
+
+
+def test_a_diverse_sample_has_not_collapsed(clustered):
+    described = metrics.describe_collapse(*clustered)
+    for name in ("std_ratio", "vol_sd_ratio", "log_rv_sd_ratio"):
+        assert described[name] == pytest.approx(1, abs=0.15), name
+    for name in ("self_neighbour", "memorisation"):
+        assert described[name] == pytest.approx(1, abs=0.03), name
+    assert described["half_window_correlation"] > 0.8
+    assert 1 < described["day_std_range"] < 1.5
+
+
+def test_a_generator_of_few_windows_is_found_out(rng, clustered):
+    train, held_out, new = clustered
+    few = rng.uniform(0.5, 2, size=(1200, 1)) * new[rng.integers(20, size=1200)]
+    described = metrics.describe_collapse(train, held_out, few)
+    assert described["self_neighbour"] == pytest.approx(0, abs=1e-6)
+    assert described["memorisation"] == pytest.approx(1, abs=0.1)  # they are no windows of train
+    blurred = few * (1 + 0.2 * rng.standard_normal(few.shape))
+    assert metrics.describe_collapse(train, held_out, blurred)["self_neighbour"] < 0.4
+
+
+def test_windows_that_are_equally_volatile_are_found_out(clustered):
+    train, held_out, new = clustered
+    flat = train.std() * standardised(new)
+    described = metrics.describe_collapse(train, held_out, flat)
+    assert described["std_ratio"] == pytest.approx(1, abs=0.02)
+    assert described["vol_sd_ratio"] < 0.05
+    assert described["log_rv_sd_ratio"] < 0.05
+    assert described["self_neighbour"] == pytest.approx(1, abs=0.03)  # they differ from each other all the same
+
+
+def test_a_volatility_that_changes_at_random_is_found_out(rng, clustered):
+    train, held_out, new = clustered
+    halves = np.concatenate([new[:, :25], rng.permutation(new[:, 25:])], axis=1)
+    assert abs(metrics.describe_collapse(train, held_out, halves)["half_window_correlation"]) < 0.1
+
+
+def test_copies_and_special_days_are_found_out(rng, clustered):
+    train, held_out, new = clustered
+    assert metrics.describe_collapse(train, held_out, rng.permutation(train))["memorisation"] == pytest.approx(0, abs=1e-6)
+    new[:, 7] *= 3
+    assert metrics.describe_collapse(train, held_out, new)["day_std_range"] == pytest.approx(3, rel=0.2)
+
+
+@pytest.mark.parametrize(("n_train", "n_fake"), [(150, 1200), (1200, 150), (1200, 1200)])
+def test_diversity_does_not_depend_on_how_many_windows_there_are(clustered, n_train, n_fake):
+    train, held_out, new = clustered
+    described = metrics.describe_collapse(train[:n_train], held_out, new[:n_fake])
+    assert described["self_neighbour"] == pytest.approx(1, abs=0.03)
+
+
 # Latents
 
 

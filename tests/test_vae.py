@@ -123,6 +123,7 @@ def test_mismatch_by_condition_sees_sigmas_of_calm_and_wild_windows_swapped():
 
 
 def test_the_loss_matches_moments_by_condition():
+    torch.manual_seed(1)
     model = vae.GaussianVAE(vae.VAEShape(latent_dim=4, hidden=16, cond_dim=1))
     cond = torch.linspace(-2, 2, 200)[:, None]
     x = torch.exp(cond) * torch.randn(200, 50, generator=seeded())
@@ -300,6 +301,23 @@ def test_latent_scaler_standardises_its_own_convention(convention):
 def test_unknown_convention_is_refused():
     with pytest.raises(ValueError, match="'post' or 'mu'"):
         vae.fit_latent_scaler(torch.zeros(3, 2), torch.zeros(3, 2), "prior")
+
+
+def test_the_stress_prior_lies_around_the_mean_latent_of_its_windows():
+    mu = 3 + 2 * torch.randn(500, 4, generator=seeded())
+    prior, noise = vae.stress_prior(mu), torch.randn(50_000, 4, generator=seeded(1))
+    assert prior.convention == "stress"
+    torch.testing.assert_close(prior.restore(torch.zeros(1, 4))[0], mu.mean(dim=0))
+    for spread in (0.5, 1.0, 2.0):
+        z = prior.restore(spread * noise)
+        torch.testing.assert_close(z.mean(dim=0), mu.mean(dim=0), atol=0.03, rtol=0)
+        torch.testing.assert_close(z.std(dim=0), torch.full((4,), spread), atol=0.03, rtol=0)  # not the spread of mu
+    torch.testing.assert_close(prior.standardise(prior.restore(noise)), noise, atol=1e-5, rtol=1e-5)
+
+
+def test_one_window_of_stress_has_a_prior_too():
+    mu = torch.tensor([[1.0, -2.0]])
+    torch.testing.assert_close(vae.stress_prior(mu).restore(torch.zeros(3, 2)), mu.expand(3, -1))
 
 
 def test_active_units_counts_latents_that_vary():

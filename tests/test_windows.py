@@ -303,6 +303,28 @@ def test_stress_subset_includes_the_threshold():
     np.testing.assert_array_equal(windows.stress_subset(np.array([19.99, 20.0, 35.0, 12.0]), 20.0), [1, 2])
 
 
+@pytest.mark.parametrize("threshold", [20.0, 12.0, 0.0])
+def test_stress_subset_may_be_as_small_as_the_least(threshold):
+    vix = np.array([19.99, 20.0, 35.0, 12.0])
+    found = windows.stress_subset(vix, threshold)
+    np.testing.assert_array_equal(windows.stress_subset(vix, threshold, least=len(found)), found)
+    with pytest.raises(ValueError, match="windows end at a VIX of"):
+        windows.stress_subset(vix, threshold, least=len(found) + 1)
+
+
+def test_too_little_stress_says_how_much_there_is_and_what_to_do():
+    message = (
+        r"^2 of 4 windows end at a VIX of 20 or more, 3 are needed: lower the threshold \(the highest VIX is 35\.0\) "
+        "or bring a history with more stress$"
+    )
+    with pytest.raises(ValueError, match=message):
+        windows.stress_subset(np.array([19.99, 20.0, 35.0, 12.0]), 20.0, least=3)
+
+
+def test_no_stress_is_an_answer_where_none_is_needed():
+    assert len(windows.stress_subset(np.array([19.0, 12.0]), 20.0)) == 0
+
+
 def test_summary_of_a_tiny_span():
     span = numbered(8).assign(vix=[40.0, 20.0, 12.0, 30.0, 14.0, 16.0, 25.0, 15.0])
     row = windows.summarise_split("val", span, windows.cut_windows(span, seq_len=2), seq_len=2)

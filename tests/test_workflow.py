@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from chaoslib import stages, tables
+from chaoslib import generate, probe, stages, tables
 
 pytestmark = pytest.mark.end_to_end
 
@@ -109,10 +110,54 @@ def test_every_table_is_there_and_readable(workflow):
 def test_tables_hold_every_model_split_and_seed(workflow):
     table = pd.read_csv(workflow.published / "tables/unconditional.csv")
     models = {"real_train", "iid_bootstrap", "block_bootstrap", "garch_t", "gjr_fhs", "vae_prior", "ldm_post", "ldm_mu"}
+    models |= {"timegan"}
     splits = {"train", "test", "train_stress", "test_stress"}
     assert set(table[["model", "split"]].itertuples(index=False, name=None)) == {(m, s) for m in models for s in splits}
     assert set(table["seed"]) == {0}
     assert table.drop(columns=["model", "split"]).notna().all(axis=None)
+
+
+def test_models_of_stress_are_not_held_against_the_whole_history(workflow):
+    for table in ("unconditional", "distances"):
+        assert not pd.read_csv(workflow.published / f"tables/{table}.csv")["model"].str.endswith("_stress").any()
+
+
+def test_a_stress_model_learned_stress_scaled_like_everything_else(workflow):
+    with np.load(workflow.run_dir / "02_windows/windows.npz", allow_pickle=False) as archive:
+        stressed = archive["train_windows"][archive["train_vix_end"] >= 20]
+        extremes = archive["train_path"].min(), archive["train_path"].max()
+    scaler = json.loads((workflow.run_dir / "02_windows/scaler.json").read_text())
+    models = {
+        node: json.loads((workflow.run_dir / "seed0" / node / "model.json").read_text())
+        for node in ("03_vae.stress", "08_timegan.stress")
+    }
+    for node in models:
+        assert json.loads((workflow.run_dir / "seed0" / node / "samples.json").read_text())["stress_vix"] == 20
+    assert models["03_vae.stress"]["scaler"] == scaler
+    assert (models["08_timegan.stress"]["timegan"]["low"], models["08_timegan.stress"]["timegan"]["high"]) == extremes
+    samples = generate.load(workflow.run_dir / "seed0/03_vae.stress").sample(2000, seed=1)
+    assert 0.7 < samples.std() / stressed.std() < 1.3
+
+
+def test_a_model_of_stress_is_no_candidate_for_the_diffusion(workflow):
+    verdicts = json.loads((workflow.run_dir / "seed0/04_probe/probe.json").read_text())
+    assert "03_vae.stress" not in verdicts
+    with pytest.raises(probe.VarianceCollapse, match=r"03_vae\.stress was not probed"):
+        probe.require_passed(verdicts, "03_vae.stress")
+
+
+def test_the_longest_job_is_begun_first(workflow):
+    """As soon as windows are cut; on two cores one other job may begin at the same moment."""
+    metas = [json.loads(path.read_text()) for path in workflow.run_dir.glob("seed0/*/meta.json")]
+    begun = {meta["node"]: pd.Timestamp(meta["finished_utc"]).timestamp() - meta["seconds"] for meta in metas}
+    assert sum(moment < begun["08_timegan.full"] for moment in begun.values()) <= 1
+
+
+def test_a_saved_model_draws_the_windows_of_its_notebook(workflow):
+    for node in ("03_vae.stress", "08_timegan.full", "08_timegan.stress"):
+        folder = workflow.run_dir / "seed0" / node
+        with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+            assert np.array_equal(generate.load(folder).sample(1000, seed=0), archive["windows"]), node
 
 
 def test_conditional_tables_hold_every_model_anchor_and_rival_once(workflow):
@@ -156,7 +201,7 @@ def test_samples_of_every_target_say_what_they_are(workflow):
 def test_every_figure_is_published_as_pdf_and_png(workflow):
     pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
     assert pdf == png
-    assert {name[:5] for name in pdf} == {"fig01", "fig02", "fig03", "fig04", "fig05", "fig06", "fig07", "fig09"}
+    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 10)}
 
 
 def test_progress_names_stage_variant_and_seed(workflow):
@@ -191,6 +236,7 @@ def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
         ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional"),
         ("07_conditional", {"TARGETS": [15, 35]}, "07_conditional"),  # a new VIX retrains nothing
         ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*"),  # through the gate
+        ("08_timegan.full", {"LR": 1.23e-4}, r"08_timegan\.full"),
     ],
 )
 def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node, change, reruns):
@@ -291,6 +337,29 @@ def test_a_stage_by_hand_reads_the_finished_run_and_writes_to_lab(workflow):
     text = by_hand(workflow, "notebooks/05_latents.ipynb", "out.ipynb", "-f", params, cwd="notebooks")  # as in JupyterLab
     assert "03_vae.gaussian is read from runs/quick/sp500_logret/seed0/03_vae.gaussian" in text
     assert (lab / "seed0/05_latents.gaussian/SHA256SUMS").exists()
+
+
+def test_timegan_is_stepped_through_without_training(workflow):
+    text = by_hand(workflow, "notebooks/08_timegan.ipynb", "out.ipynb", "-p", "TRAIN", "False", "-p", "N_SAMPLES", "200")
+    assert "the finished model in runs/quick/sp500_logret/seed0/08_timegan.full is used" in text
+    assert not (workflow.folder / "runs/lab/seed0/08_timegan.full").exists()
+
+
+@pytest.mark.parametrize(("guide", "epochs"), [("stress_vae", "40"), ("stress_timegan", "1")])
+def test_every_command_of_a_guide_runs(workflow, root, guide, epochs):
+    text = (root / f"guides/{guide}.md").read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+    assert {language for language, _ in blocks} == {"", "python"}
+    for language, block in blocks:
+        if language == "python":
+            program = block.replace("runs/paper", "runs/quick").replace("5_000", "50")
+            command = [sys.executable, "-c", program]
+        else:
+            (line,) = block.strip().splitlines()
+            command = [*shlex.split(line), "-p", "EPOCHS", epochs, "-p", "N_SAMPLES", "200", "--cwd", "."]
+            command[:1] = [sys.executable, "-m", "papermill"]
+        result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+        assert result.returncode == 0, block + result.stderr
 
 
 def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):

@@ -12,11 +12,22 @@ from collections.abc import Callable
 
 import torch
 
-from chaoslib import diffusion, generate, vae
+from chaoslib import diffusion, generate, timegan, vae
 from chaoslib.windows import Scaler, VIXCondition
 
 N, BATCH, WINDOWS = 3999, 256, 5000  # training windows of the paper, batch, windows sampled
 REPEATS = 3
+# Passes of each TimeGAN network in one step of the joint phase, a discriminator's step being half one: forward, gradient
+# of the input, gradient of the weights.
+JOINT = {
+    "embedder": (1.5, 1, 1),
+    "generator": (1.5, 1, 1),
+    "supervisor": (3.5, 3, 2),
+    "recovery": (2, 2, 1),
+    "discriminator": (3.5, 3.5, 1.5),
+}
+AUTOENCODER = {"embedder": (1, 1, 1), "recovery": (1, 1, 1)}
+SAMPLING = {"generator": (1, 0, 0), "supervisor": (1, 0, 0), "recovery": (1, 0, 0)}
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -44,6 +55,27 @@ def products(model: torch.nn.Module, rows: int, *, backward: bool) -> Callable[[
     return work
 
 
+def recurrent_products(
+    model: timegan.TimeGAN, count: int, passes: dict[str, tuple[float, float, float]]
+) -> Callable[[], None]:
+    """The matrix products of so many passes of `count` windows through recurrent networks, day by day."""
+    jobs = []
+    for name, (forward, to_input, to_weights) in passes.items():
+        for weight in (each.detach() for each in getattr(model, name).parameters() if each.dim() == 2):
+            out, width = weight.shape
+            x, gradient = torch.randn(width, count), torch.randn(out, count)
+            days = model.shape.seq_len
+            jobs += [(weight, x, round(days * forward)), (weight.t().contiguous(), gradient, round(days * to_input))]
+            jobs.append((gradient, x.t().contiguous(), round(days * to_weights)))
+
+    def work() -> None:
+        for left, right, times in jobs:
+            for _ in range(times):
+                left @ right
+
+    return work
+
+
 def main() -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -61,6 +93,15 @@ def main() -> None:
     trained = products(autoencoder, BATCH, backward=True), products(denoiser, BATCH, backward=True)
     decoded = products(autoencoder.decoder, generate.CHUNK, backward=False)
     denoised = products(denoiser, generate.CHUNK, backward=False)
+
+    adversarial = timegan.TimeGAN(timegan.TimeGANShape())
+    gan = generate.TimeGANGenerator(adversarial)
+    series = x.t()[:, None].contiguous()
+    options = {"epochs": 1, "batch_size": BATCH, "lr": 1e-3, "generator": generator, "log_every": 1}
+    joint = options | {"distance": lambda model: 0.0, "gamma": 1.0, "check_every": 1}
+    encoded = recurrent_products(adversarial, BATCH, AUTOENCODER)
+    played = recurrent_products(adversarial, BATCH, JOINT)
+    drawn = recurrent_products(adversarial, generate.CHUNK, SAMPLING)
 
     epochs = 3
     cases = {
@@ -85,6 +126,15 @@ def main() -> None:
             lambda: ldm.sample(WINDOWS, sampler="ddpm", steps=50), 1,
             lambda: [denoised() for _ in range(50 * chunks)],
         ),
+        "TimeGAN, one autoencoder epoch": (
+            lambda: timegan.fit_autoencoder(adversarial, series, **options), 1,
+            lambda: [encoded() for _ in range(batches)],
+        ),
+        "TimeGAN, one joint epoch": (
+            lambda: timegan.fit_jointly(adversarial, series, **joint), 1,
+            lambda: [played() for _ in range(batches)],
+        ),
+        "TimeGAN, 5,000 windows": (lambda: gan.sample(WINDOWS), 1, lambda: [drawn() for _ in range(chunks)]),
     }  # fmt: skip
     rows = []
     for name, (work, share, bare) in cases.items():

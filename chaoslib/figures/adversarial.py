@@ -64,6 +64,7 @@ def mode_collapse(
     volatility.set_title("diversity of volatility", loc="left")
     volatility.legend(loc="upper left")
 
+    n = min(n, len(real), len(fake) // 2)
     order = np.random.default_rng(seed).permutation(len(fake))
     first, second = fake[order[: len(fake) // 2]][:n], fake[order[len(fake) // 2 :]][:n]
     some = real[np.random.default_rng(seed).permutation(len(real))[:n]]
