@@ -403,7 +403,7 @@ def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
     *phases, checks = figure.axes
     shown = ["reconstruction"], ["supervised"], ["discriminator", "adversarial", "moments", "supervised", "reconstruction"]
     for axis, phase, names in zip(phases, ("autoencoder", "supervised", "joint"), shown, strict=True):
-        assert axis.get_title(loc="left") == f"{phase} phase"
+        assert axis.get_title(loc="left") == phase
         for line, name in zip(axis.lines, names, strict=True):
             expected = rows[rows["phase"] == phase]
             np.testing.assert_array_equal(line.get_xydata(), expected[["epoch", name]])
@@ -437,7 +437,8 @@ def test_a_collapsed_sample_looks_collapsed():
 
 def test_mode_collapse_shows_distances_to_training_windows_and_their_volatility():
     real, held_out = windows(0, 90), windows(1, 60)
-    volatility, neighbours = figures.mode_collapse(real, held_out, real, model="timegan", n=90).axes
+    volatility, _ = figures.mode_collapse(real, held_out, real, model="timegan", n=90).axes
+    _, neighbours = figures.mode_collapse(real, held_out, np.concatenate([real, real]), model="timegan", n=90).axes
     reality, copies, _ = (line.get_xdata() for line in neighbours.lines)
     np.testing.assert_allclose(reality, np.sort(metrics.nearest_distances(real, held_out)))
     np.testing.assert_allclose(copies, 0, atol=1e-6)

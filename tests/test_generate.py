@@ -614,3 +614,13 @@ def test_knobs_are_turned_one_at_a_time(toy_timegan, toy_stress, toy_generator):
         middle = spreads.loc[spreads["value"] == 1.0, plain], biases.loc[biases["value"] == as_trained[name], plain]
         np.testing.assert_array_equal(*middle)  # as trained, both panels show the same model
     assert set(generate.turn_knobs("vae_prior", prior_of(toy_generator), n=20)["knob"]) == {"spread"}
+
+
+@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
+def test_a_bias_that_is_no_number_is_refused(toy_generator, bias):
+    with pytest.raises(ValueError, match=r"bias is .*: give a finite number"):
+        toy_generator.sample(5, bias=bias)
+
+
+def test_knobs_of_a_diffusion_are_its_spread_alone(toy_generator):
+    assert set(generate.turn_knobs("ldm_post", toy_generator, n=20)["knob"]) == {"spread"}

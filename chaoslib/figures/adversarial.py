@@ -23,22 +23,21 @@ TERMS = {
 @styled
 def timegan_history(history: pd.DataFrame) -> Figure:
     """Losses of the three phases, and the distance to train at each check of the joint one; the kept state is ringed."""
-    figure, axes = canvas(1, 4, width=TWO_COLUMNS, height=2.2, width_ratios=[1, 1, 1.5, 1.2])
+    figure, axes = canvas(1, 4, width=TWO_COLUMNS, height=2.2, width_ratios=[1, 1, 1.4, 1.2])
     for axis, (phase, terms) in zip(axes, TERMS.items(), strict=False):
         rows = history[history["phase"] == phase]
         for name, (label, colour) in terms.items():
             axis.plot(rows["epoch"], rows[name], color=colour, label=label)
         axis.set_yscale("log")
-        axis.set_title(f"{phase} phase", loc="left")
+        axis.set_title(phase, loc="left")
         axis.set_xlabel("epoch")
-    axes[0].set_ylabel("reconstruction error")
-    axes[1].set_ylabel("squared error, a day ahead")
+    axes[0].set_ylabel("loss")
     checks = history[history["distance"].notna()]
     axes[3].plot(checks["epoch"], checks["distance"], color=COLOURS["timegan"], marker=".", label="distance to train")
     kept = checks.loc[checks["distance"].idxmin()]
     axes[3].plot(kept["epoch"], kept["distance"], "o", markersize=8, fillstyle="none", color="black", label="kept")
     axes[3].set_yscale("log")
-    axes[3].set_title("checks", loc="left")
+    axes[3].set_title("distance to train", loc="left")
     axes[3].set_xlabel("epoch")
     handles, labels = axes[2].get_legend_handles_labels()
     more = axes[3].get_legend_handles_labels()
