@@ -345,7 +345,7 @@ def test_timegan_is_stepped_through_without_training(workflow):
     assert not (workflow.folder / "runs/lab/seed0/08_timegan.full").exists()
 
 
-@pytest.mark.parametrize(("guide", "epochs"), [("stress_vae", "40"), ("stress_timegan", "1")])
+@pytest.mark.parametrize(("guide", "epochs"), [("stress_vae", "40"), ("stress_timegan", "10")])
 def test_every_command_of_a_guide_runs(workflow, root, guide, epochs):
     text = (root / f"guides/{guide}.md").read_text()
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
