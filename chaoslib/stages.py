@@ -2,7 +2,7 @@
 
 A *node* is a stage with its variant, `06_diffusion.post`; it has one params file of that name. A params value that is
 a node names an upstream; so does `03_vae.*`, every variant of a stage, `06_diffusion.cond_*`, those that begin so, and
-`samplers`, every node whose params give a MODEL of the whole history. The Snakefile, the notebooks and the tests
+`samplers`, every node whose params give an unconditional MODEL. The Snakefile, the notebooks and the tests
 all ask this module, so they cannot disagree.
 """
 
@@ -17,10 +17,8 @@ import yaml
 NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
 PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
-STRESS = "_stress"  # models named so have learned stress alone, and are not held against the whole history
 UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
-DRAWING_ONLY = ("figures", "tables")  # editing a plot retrains nothing
 
 
 class ParamsError(ValueError):
@@ -132,13 +130,13 @@ def expand(root: Path, value: str) -> list[str]:
 
 
 def samplers(root: Path) -> dict[str, str]:
-    """Model name -> node that samples it, for every published params file with a `MODEL` of the whole history."""
+    """Model name -> node that samples it, for every published params file with an unconditional `MODEL`."""
     found = {}
     for node in nodes(root):
         model = (yaml.safe_load((root / "params/paper" / f"{node}.yaml").read_text()) or {}).get("MODEL", "")
         if model in found:
             raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
-        if model and not model.startswith(CONDITIONAL) and not model.endswith(STRESS):
+        if model and not model.startswith(CONDITIONAL):
             found[model] = node
     return found
 
@@ -151,36 +149,77 @@ def code_hash(notebook: Path) -> str:
 
 
 def library_hash(notebook: Path, package: Path) -> str:
-    """sha256 of the chaoslib modules that a notebook reaches by import, without those that only draw."""
-    digest = hashlib.sha256()
-    for name in reached_modules(notebook, package):
-        digest.update(name.encode() + (package / f"{name}.py").read_bytes())
-    return digest.hexdigest()
+    """sha256 of what a notebook reaches in chaoslib: editing a metric retrains nothing that does not compute it.
 
-
-def reached_modules(notebook: Path, package: Path) -> list[str]:
-    """Names of the chaoslib modules that a notebook imports, directly or through another one."""
+    Comments, docstrings and the code that only draws do not count.
+    """
     cells = json.loads(notebook.read_text())["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    reached, waiting = set(), imported_modules(code)
+    return hashlib.sha256("\0".join(f"{name} {text}" for name, text in reached(code, package)).encode()).hexdigest()
+
+
+def reached(code: str, package: Path) -> list[tuple[str, str]]:
+    """(`module.name`, code) of each chaoslib definition that a piece of Python reaches, directly or through another.
+
+    Found by following names, so a module used in any way but `module.name`, as in getattr(module, name), is reached
+    as a whole; so are statements of a module that bind no name.
+    """
+    modules = {path.stem: Definitions(path.read_text()) for path in package.glob("*.py") if path.stem != "__init__"}
+    caller = Definitions(code)
+    found, waiting = set(), {target for node in caller.tree.body for target in caller.targets(node)}
     while waiting:
-        name = waiting.pop()
-        path = package / f"{name}.py"
-        if name in reached or name in DRAWING_ONLY or not path.exists():
+        module, name = waiting.pop()
+        if module is None or module not in modules or (module, name) in found:
             continue
-        reached.add(name)
-        waiting |= imported_modules(path.read_text())
-    return sorted(reached)
+        found.add((module, name))
+        known = modules[module]
+        for node in known.nodes(name):
+            waiting |= {(other or module, its) for other, its in known.targets(node)}
+        waiting |= {(module, ""), *((module, each) for each in known.bound if name == "*")}
+    texts = ((f"{module}.{name}", modules[module].nodes(name)) for module, name in sorted(found))
+    return [(name, "\n".join(map(ast.unparse, nodes))) for name, nodes in texts if nodes]
 
 
-def imported_modules(code: str) -> set[str]:
-    """Top-level chaoslib modules that a piece of Python imports."""
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and node.module == "chaoslib":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chaoslib."):
-            found.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("chaoslib.")}
-    return found
+class Definitions:
+    """The top-level statements of a piece of Python by the names they bind, `""` for those that bind none."""
+
+    def __init__(self, code: str):
+        self.tree = ast.parse(code)
+        self.bound: dict[str, list[ast.stmt]] = {"": []}
+        self.imported: dict[str, tuple[str, str]] = {}  # local name -> (chaoslib module, its name or "*" for itself)
+        for node in ast.walk(self.tree):
+            text = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)
+            if text:
+                node.body = node.body[1:] or [ast.Pass()]
+            if isinstance(node, ast.ImportFrom) and node.module == "chaoslib":
+                self.imported |= {alias.asname or alias.name: (alias.name, "*") for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chaoslib."):
+                module = node.module.split(".")[1]
+                self.imported |= {alias.asname or alias.name: (module, alias.name) for alias in node.names}
+            elif isinstance(node, ast.Import):
+                assert not any(a.name.startswith("chaoslib") for a in node.names), "write `from chaoslib import module`"
+        for node in self.tree.body:
+            stored = [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                stored = [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                stored = [node.name]
+            for name in stored or [""]:
+                self.bound.setdefault(name, []).append(node)
+
+    def nodes(self, name: str) -> list[ast.stmt]:
+        return self.bound.get(name, [])
+
+    def targets(self, node: ast.stmt) -> set[tuple[str | None, str]]:
+        """(module, name) of all that a statement mentions; the module is None for names of this piece of Python."""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return set()
+        found, inside = set(), set()
+        for each in ast.walk(node):
+            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
+                module, name = self.imported.get(each.value.id, (None, each.value.id))
+                found.add((module, each.attr if name == "*" else name))
+                inside.add(each.value)
+            elif isinstance(each, ast.Name) and each not in inside:
+                found.add(self.imported.get(each.id, (None, each.id)))
+        return found

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from chaoslib import generate, metrics, timegan
+from chaoslib import generate, gru, metrics, timegan
 
 NETWORKS = ("embedder", "recovery", "generator", "supervisor", "discriminator")
 SHAPE = timegan.TimeGANShape(seq_len=6, hidden=4, layers=2, noise_dim=2, low=-0.1, high=0.08)
@@ -73,10 +73,10 @@ def entropy(logits: torch.Tensor, target: float) -> torch.Tensor:
 # The recurrent layer
 
 
-def twins(width: int, layers: int, hidden: int = 5) -> tuple[timegan.GRU, nn.GRU]:
+def twins(width: int, layers: int, hidden: int = 5) -> tuple[gru.GRU, nn.GRU]:
     torch.manual_seed(width + layers)
     theirs = nn.GRU(width, hidden, layers).double()
-    ours = timegan.GRU(width, hidden, layers).double()
+    ours = gru.GRU(width, hidden, layers).double()
     ours.load_state_dict({name: 2.0 * weight for name, weight in theirs.state_dict().items()})
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
@@ -101,7 +101,7 @@ def test_gru_is_that_of_torch_in_outputs_and_in_every_gradient(width, layers, dt
 def test_layer_passes_gradcheck():
     sizes = {"x": (4, 2, 3), "w": (9, 2), "u": (9, 3), "b": (9,), "c": (3,)}
     given = [torch.randn(size, generator=seeded(k), dtype=torch.float64) for k, size in enumerate(sizes.values())]
-    assert torch.autograd.gradcheck(timegan.GRULayer.apply, [each.requires_grad_() for each in given])
+    assert torch.autograd.gradcheck(gru.GRULayer.apply, [each.requires_grad_() for each in given])
 
 
 def test_layer_has_the_equations_of_its_docstring():
@@ -112,7 +112,7 @@ def test_layer_has_the_equations_of_its_docstring():
         n = 2 * torch.sigmoid(w[8:] @ day + b[8:, None] + r * (u[:4] @ h + c[:, None])) - 1
         h = n + z * (h - n)
         expected.append(h)
-    torch.testing.assert_close(timegan.GRULayer.apply(x, w, u, b, c), torch.stack(expected))
+    torch.testing.assert_close(gru.GRULayer.apply(x, w, u, b, c), torch.stack(expected))
 
 
 def test_memory_layout_of_the_input_does_not_matter():
