@@ -114,3 +114,13 @@ def test_nothing_names_an_absolute_path(root):
             and "tests" not in name
         ):
             assert not re.search(r"(?<![\w.:/-])/(home|root|work|tmp|Users)/\w", path.read_text(errors="ignore")), name
+
+
+def test_progress_is_shown_as_it_comes_and_a_failure_in_full(root):
+    command = [sys.executable, root / "workflow/progress.py", "seed0/03_vae.x"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("Executing notebook\nepoch 1/9  loss 0.3\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "  seed0/03_vae.x: epoch 1/9  loss 0.3\n"  # before the input ends
+        rest, _ = process.communicate("a warning\nValueError: no such split\nat line 3\n")
+    assert rest == "  seed0/03_vae.x: ValueError: no such split\n  seed0/03_vae.x: at line 3\n"
