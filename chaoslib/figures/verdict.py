@@ -67,6 +67,7 @@ def scorecard(table: pd.DataFrame) -> Figure:
     axis.set_xticks(np.arange(len(names)) + 0.5, [METRIC_LABELS[name] for name in names], rotation=60, ha="right")
     axis.tick_params(length=0, labelsize=6.5)
     axis.invert_yaxis()
+    axis.set_xlabel("metric")
     bar = figure.colorbar(image, ax=axis, ticks=BOUNDS, format="%g", fraction=0.03, pad=0.01)
     bar.set_label("distance / floor median")
     return figure
@@ -146,7 +147,8 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
     maps = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=30, init="pca", random_state=seed)}
     for axis, (name, how) in zip(axes, maps.items(), strict=True):
         drawn = axis.scatter(*how.fit_transform(z).T, c=np.log(vix[kept]), s=4, cmap="cividis", linewidth=0, rasterized=True)
-        axis.set_title(name, loc="left")
+        axis.set_xlabel(f"{name}, first coordinate")
+        axis.set_ylabel("second")
         axis.set_xticks([])
         axis.set_yticks([])
     bar = figure.colorbar(drawn, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
