@@ -44,6 +44,37 @@ def skewness(windows: np.ndarray) -> float:
     return float(stats.skew(np.ravel(windows)))
 
 
+def expected_shortfall(windows: np.ndarray, q: float) -> float:
+    """Mean of the days at or beyond the pooled q-quantile, as a log-return: the worst days for q < 0.5, else the best."""
+    days = np.sort(np.ravel(windows).astype(float))
+    count = max(1, int(np.floor(min(q, 1 - q) * len(days) + 1e-9)))
+    return float(np.mean(days[:count] if q < 0.5 else days[-count:]))
+
+
+def hill_index(windows: np.ndarray, *, tail: str, share: float = 0.025) -> float:
+    """Tail index of all days by Hill 1975: one over the mean log excess of the `share` largest falls or gains.
+
+    tail : "lower" or "upper". Less is heavier; a Pareto tail has its exponent, Student's t its degrees of freedom.
+    Raises ValueError when fewer than two days, or days of the other sign, would make the tail.
+    """
+    if tail not in ("lower", "upper"):
+        raise ValueError(f"tail is {tail!r}: use 'lower' or 'upper'")
+    days = np.sort((-1.0 if tail == "lower" else 1.0) * np.ravel(windows).astype(float))[::-1]
+    count = int(share * len(days))
+    if count < 2 or days[count] <= 0:
+        raise ValueError(f"the {share:.1%} of days in the {tail} tail are {count}, and the next is {days[count]:g}: too few")
+    return float(1.0 / np.mean(np.log(days[:count] / days[count])))
+
+
+def horizon_returns(windows: np.ndarray, days: int) -> np.ndarray:
+    """Cumulative log-returns over `days` days, from stretches side by side inside each window, all in one array."""
+    length = np.shape(windows)[1]
+    if not 1 <= days <= length:
+        raise ValueError(f"a horizon of {days} days does not fit in windows of {length}")
+    whole = length // days * days
+    return np.asarray(windows, dtype=float)[:, :whole].reshape(-1, days).sum(axis=1)
+
+
 def pooled_acf(windows: np.ndarray, *, max_lag: int = 20) -> np.ndarray:
     """(max_lag,) autocorrelation at lags 1..max_lag (at most L - 1) with the mean and variance of all days.
 
@@ -124,11 +155,16 @@ def half_window_correlation(windows: np.ndarray) -> float:
     return float(np.corrcoef(np.log(np.maximum(first, 1e-8)), np.log(np.maximum(second, 1e-8)))[0, 1])
 
 
-def leverage(windows: np.ndarray, *, max_lag: int = 10) -> float:
-    """Mean over lags 1..max_lag of corr(r_t, r_{t+lag}^2); negative when falls announce volatility."""
+def leverage_by_lag(windows: np.ndarray, *, max_lag: int = 10) -> np.ndarray:
+    """(max_lag,) corr(r_t, r_{t+lag}^2) at lags 1..max_lag, both days inside a window; lag 0 would be skewness."""
     values = np.asarray(windows, dtype=float)
     pairs = [(values[:, :-lag].ravel(), values[:, lag:].ravel() ** 2) for lag in range(1, max_lag + 1)]
-    return float(np.mean([np.corrcoef(now, later)[0, 1] for now, later in pairs]))
+    return np.array([np.corrcoef(now, later)[0, 1] for now, later in pairs])
+
+
+def leverage(windows: np.ndarray, *, max_lag: int = 10) -> float:
+    """Mean of `leverage_by_lag`; negative when falls announce volatility."""
+    return float(np.mean(leverage_by_lag(windows, max_lag=max_lag)))
 
 
 def nearest_distances(reference: np.ndarray, windows: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from chaoslib import figures, metrics, risk, runs
+from chaoslib import figures, metrics, risk, runs, scorecard
+from chaoslib.figures.verdict import METRIC_LABELS
 
 MODELS = [
     "real_train",
@@ -166,6 +167,16 @@ def two_regimes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"ldm_post": (windows(0), windows(1)), "timegan_stress": (2 * windows(2, 50), 2 * windows(3, 70))}
 
 
+def scorecard_rows(*models: str) -> pd.DataFrame:
+    """Every metric at 0.5, 1, 1.5 ... floor medians, the 95 % value at 2."""
+    parts = []
+    for model in models:
+        ratio = 0.5 + 0.5 * np.arange(len(scorecard.METRICS)) % 3
+        part = {"model": model, "metric": scorecard.METRICS, "ratio": ratio, "distance": 0.1 * ratio}
+        parts.append(pd.DataFrame(part | {"floor_median": 0.1, "floor_p95": 0.2, "ci_low": 0.0, "ci_high": 0.3}))
+    return pd.concat(parts, ignore_index=True)
+
+
 SOME = ("real_train", "gjr_fhs", "ldm_post")
 DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "price_history": (price_history, 3, 4),
@@ -210,6 +221,15 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "mode_collapse": (lambda: figures.mode_collapse(windows(0), windows(1), windows(2), model="timegan", n=30), 2, 5),
     "stress_knobs": (lambda: figures.stress_knobs(knob_rows("timegan_stress", "vae_stress"), windows(0)), 3, 15),
     "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
+    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 0),
+    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 106),
+    "stylised_facts": (
+        lambda: figures.stylised_facts(samples(*SOME), {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}),
+        4,
+        14,
+    ),
+    "latent_map": (lambda: figures.latent_map(latents(), np.linspace(9, 82, 200), shown=100), 3, 0),
+    "memorisation": (lambda: figures.memorisation(windows(0), samples("gjr_fhs", "ldm_post"), windows(3)), 1, 3),
 }
 
 
@@ -522,3 +542,32 @@ def test_saved_files_embed_their_fonts_and_repeat_byte_for_byte(name, tmp_path):
     assert b"/Type3" not in pdf
     assert b"Date" not in pdf
     assert plt.get_fignums() == []
+
+
+def test_a_frame_marks_what_lies_outside_the_band():
+    rows = scorecard_rows("gjr_fhs", "ldm_post")
+    axis = figures.scorecard(rows).axes[0]
+    frames = {(round(p.get_x()), round(p.get_y())) for p in axis.patches}
+    ratios = rows[rows["model"] == "ldm_post"].set_index("metric")["ratio"]
+    shown = [text.get_text() for text in axis.get_xticklabels()]
+    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
+    assert shown == [METRIC_LABELS[name] for name in order]
+    assert frames == {(column, row) for column, name in enumerate(order) if ratios[name] > 2 for row in (0, 1)}
+
+
+def test_a_forest_shows_ratio_interval_and_band():
+    rows = scorecard_rows("ldm_post")
+    left, right = figures.forest(rows, ["ldm_post"]).axes
+    points = [line for axis in (left, right) for line in axis.lines if line.get_marker() == "o"]
+    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
+    expected = rows.set_index("metric")["ratio"][order]
+    np.testing.assert_allclose([point.get_xdata()[0] for point in points], expected)
+    assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {2.0}
+
+
+def test_a_copy_stands_at_distance_zero():
+    made = {"gjr_fhs": windows(0), "ldm_post": windows(1)}
+    axis = figures.memorisation(windows(0), made, windows(3)).axes[0]
+    ends = {line.get_label(): line.get_xdata()[-1] for line in axis.lines}
+    assert ends[figures.LABELS["gjr_fhs"]] < 1e-3
+    assert ends[figures.LABELS["ldm_post"]] > 0.5

@@ -504,3 +504,74 @@ def test_day_std_range_sees_a_day_that_is_treated_differently():
     assert metrics.day_std_range(windows) == pytest.approx(1, abs=0.02)
     windows[:, 2] *= 0.5
     assert metrics.day_std_range(windows) == pytest.approx(2, abs=0.04)
+
+
+# Tails and horizons
+
+
+@pytest.mark.parametrize("q", [0.01, 0.05, 0.5, 0.95, 0.99])
+def test_expected_shortfall_of_a_normal_law(noise, q):
+    tail = min(q, 1 - q)
+    expected = 0.01 * stats.norm.pdf(stats.norm.ppf(tail)) / tail * (-1 if q < 0.5 else 1)
+    assert metrics.expected_shortfall(noise, q) == pytest.approx(expected, rel=0.02)
+
+
+def test_expected_shortfall_by_hand():
+    days = np.array([[0.04, -0.03, -0.01, 0.02], [-0.02, 0.01, 0.0, 0.03]])
+    assert metrics.expected_shortfall(days, 0.25) == pytest.approx(-0.025)
+    assert metrics.expected_shortfall(days, 0.75) == pytest.approx(0.035)
+    assert metrics.expected_shortfall(days, 0.001) == pytest.approx(-0.03)  # never fewer than one day
+
+
+@given(spread, st.floats(0.05, 0.95))
+def test_expected_shortfall_turns_with_the_sign(windows, q):
+    if abs(q - 0.5) > 1e-6:
+        mirrored = metrics.expected_shortfall(-windows, 1 - q)
+        assert metrics.expected_shortfall(windows, q) == pytest.approx(-mirrored, abs=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [2.0, 3.0, 5.0])
+def test_hill_index_of_a_pareto_tail_is_its_exponent(rng, alpha):
+    size = (1 - rng.uniform(size=(N, L))) ** (-1 / alpha)
+    days = 0.01 * size * signs(rng, N, L)
+    for tail in ("lower", "upper"):
+        assert metrics.hill_index(days, tail=tail) == pytest.approx(alpha, rel=0.05)
+        assert metrics.hill_index(7 * days, tail=tail) == pytest.approx(metrics.hill_index(days, tail=tail))
+
+
+def test_hill_index_reads_one_tail(rng):
+    heavy, light = ((1 - rng.uniform(size=(N, L))) ** (-1 / alpha) for alpha in (2.0, 6.0))
+    days = np.where(signs(rng, N, L) > 0, light, -heavy)
+    assert metrics.hill_index(days, tail="lower") == pytest.approx(2, rel=0.05)
+    assert metrics.hill_index(days, tail="upper") == pytest.approx(6, rel=0.05)
+
+
+def test_hill_index_refuses_what_is_no_tail(noise):
+    with pytest.raises(ValueError, match="use 'lower' or 'upper'"):
+        metrics.hill_index(noise, tail="left")
+    with pytest.raises(ValueError, match="too few"):
+        metrics.hill_index(np.abs(noise), tail="lower")
+    with pytest.raises(ValueError, match="too few"):
+        metrics.hill_index(noise[:1], tail="lower", share=0.02)
+
+
+def test_horizon_returns_lie_side_by_side_inside_windows():
+    windows = np.arange(14.0).reshape(2, 7)
+    np.testing.assert_allclose(metrics.horizon_returns(windows, 3), [3, 12, 24, 33])  # the seventh day is left over
+    np.testing.assert_allclose(metrics.horizon_returns(windows, 7), windows.sum(axis=1))
+    np.testing.assert_allclose(metrics.horizon_returns(windows, 1), windows.ravel())
+    for days in (0, 8):
+        with pytest.raises(ValueError, match="does not fit in windows of 7"):
+            metrics.horizon_returns(windows, days)
+
+
+def test_leverage_by_lag_finds_its_lag(rng):
+    shock = rng.standard_normal((N, L))
+    windows = shock.copy()
+    windows[:, 3:] *= np.exp(-0.4 * shock[:, :-3])
+    by_lag = metrics.leverage_by_lag(windows)
+    assert by_lag.shape == (10,)
+    assert np.argmin(by_lag) == 2
+    assert by_lag[2] < -0.2
+    assert np.abs(np.delete(by_lag, 2)).max() < 0.05
+    assert metrics.leverage(windows) == pytest.approx(by_lag.mean())

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -102,6 +103,14 @@ def test_every_number_of_the_conditional_tables_is_published(root):
             mean_and_range(column["coverage_90"], 2),
             f"{min(column['coverage_low']):.2f}–{max(column['coverage_high']):.2f}",
         ], name
+
+
+def test_the_published_report_is_that_of_the_published_tables(root, tmp_path):
+    """So every number of REPORT.md is one of `figures/paper/tables`."""
+    shutil.copytree(root / "figures/paper", tmp_path / "paper", ignore=shutil.ignore_patterns("*.pdf", "*.png", "*.md"))
+    subprocess.run([sys.executable, root / "workflow/report.py", tmp_path / "paper"], check=True, cwd=root)
+    for name in ("REPORT.md", "run_metadata.md"):
+        assert (tmp_path / "paper" / name).read_text() == (root / "figures/paper" / name).read_text()
 
 
 def test_nothing_names_an_absolute_path(root):

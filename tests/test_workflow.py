@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.torch import load_file
 
-from chaoslib import generate, probe, stages, tables
+from chaoslib import generate, probe, scorecard, stages, tables
 
 pytestmark = pytest.mark.end_to_end
 
@@ -98,6 +99,7 @@ def test_the_gate_is_passed_by_the_vae_that_is_used(workflow):
 def test_every_table_is_there_and_readable(workflow):
     wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
     wanted |= {"conditional", "conditional_summary", "crps", "sweep", "volatility", "guidance"}
+    wanted |= {"scorecard", "yardstick", "referees", "strategies", "discriminator"}
     assert wanted == set(workflow.tables())
     for name in wanted:
         frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
@@ -218,6 +220,46 @@ def test_metadata_names_every_run(workflow, root):
     assert set(metadata["nodes"]) == {stages.place(node, 0) for node in stages.nodes(root)}
     assert metadata["environment"]["versions"][0]["torch"]
     assert {each["params"]["RUN_DIR"] for each in metadata["nodes"].values()} == {"runs/quick/sp500_logret"}
+
+
+def test_metadata_counts_weights_and_has_a_page(workflow):
+    nodes = json.loads((workflow.published / "run_metadata.json").read_text())["nodes"]
+    folder = workflow.run_dir / "seed0/03_vae.gaussian"
+    held = sum(tensor.numel() for path in folder.glob("*.safetensors") for tensor in load_file(path).values())
+    assert nodes["seed0/03_vae.gaussian"]["weights"] == held
+    assert "weights" not in nodes["02_windows"]
+    page = (workflow.published / "run_metadata.md").read_text()
+    assert all(f"| {name} |" in page for name in nodes)
+    assert f"| {held} |" in page
+
+
+def test_the_scorecard_holds_every_model_once_a_metric_and_reference(workflow):
+    card = pd.read_csv(workflow.published / "tables/scorecard.csv")
+    assert list(card.columns) == scorecard.COLUMNS
+    assert not card.duplicated(["model", "reference", "metric"]).any()
+    models = set(pd.read_csv(workflow.published / "tables/distances.csv")["model"])
+    stressed = {"vae_stress", "timegan_stress", "cond_ldm"}
+    assert set(card["model"]) == models | {"second_half"}
+    assert set(card.loc[card["reference"] == "train_stress", "model"]) == stressed
+    for reference in ("train", "train_block_60", "test"):
+        held = set(card.loc[card["reference"] == reference, "model"])
+        assert held == models - stressed - ({"real_train"} if reference != "test" else set())
+    sizes = card.groupby(["model", "reference"])["metric"].nunique()
+    assert set(sizes) == {len(scorecard.METRICS)}
+    assert card[["distance", "floor_median", "floor_p95", "ratio"]].notna().all(axis=None)
+
+
+def test_the_report_is_written_from_the_tables(workflow):
+    text = (workflow.published / "REPORT.md").read_text()
+    card = pd.read_csv(workflow.published / "tables/scorecard.csv").query("reference == 'train' and model == 'ldm_post'")
+    assert f"(p_max {card['p_max'].iloc[0]:.3f})" in text
+    command = [sys.executable, "workflow/report.py", "figures/quick"]
+    table = workflow.published / "tables/referees.csv"
+    with edited(table, table.read_text().replace("gjr_fhs,0,", "gjr_fhs,0,9", 1)):
+        subprocess.run(command, cwd=workflow.folder, env=workflow.environment, check=True)
+        assert (workflow.published / "REPORT.md").read_text() != text
+    subprocess.run(command, cwd=workflow.folder, env=workflow.environment, check=True)
+    assert (workflow.published / "REPORT.md").read_text() == text
 
 
 def test_a_second_call_runs_nothing(workflow):

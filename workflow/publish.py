@@ -5,13 +5,16 @@ python workflow/publish.py runs/paper/sp500_logret figures/paper --seeds 0 1 2
 
 import argparse
 import csv
+import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
+from safetensors import safe_open
 
 from chaoslib import runs, stages, tables
 
@@ -58,14 +61,23 @@ def shown_place(run_dir: Path) -> str:
 def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> dict:
     """What was run where: the environment once, then each node's params, hashes and seconds."""
     metas = {stages.place(*key): artefact.meta for key, artefact in finished.items()}
-    for meta in metas.values():
+    for place, meta in metas.items():
         meta["params"] = meta["params"] | {"RUN_DIR": shown_place(run_dir)}
+        meta["params_sha256"] = hashlib.sha256(json.dumps(meta["params"], sort_keys=True).encode()).hexdigest()
+        if weights := sum(map(count_weights, (run_dir / place).glob("*.safetensors"))):
+            meta["weights"] = weights
     shared = ("versions", "python", "machine", "device", "threads", "git")
     environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
     return {
         "environment": {key: [json.loads(value) for value in values] for key, values in environment.items()},
         "nodes": {name: {key: meta[key] for key in meta if key not in shared} for name, meta in metas.items()},
     }
+
+
+def count_weights(path: Path) -> int:
+    """How many numbers a file of weights holds."""
+    with safe_open(path, "np") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118, not a dict
 
 
 def clean_notebook(text: str, run_dir: Path) -> str:

@@ -1,0 +1,174 @@
+"""Models against the noise floor."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from chaoslib import metrics
+from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, line_width, styled
+
+BOUNDS = (0, 0.3, 1, 2, 4, 8, 16, 32)  # of the ratio to the floor's median
+METRIC_LABELS = {
+    "std_ratio": "standard deviation",
+    "q005_ratio": "0.5 % quantile",
+    "q01_ratio": "1 % quantile",
+    "q05_ratio": "5 % quantile",
+    "q95_ratio": "95 % quantile",
+    "q99_ratio": "99 % quantile",
+    "q995_ratio": "99.5 % quantile",
+    "es01_ratio": "ES, worst 1 %",
+    "es99_ratio": "ES, best 1 %",
+    "w1_over_std": "W1 of days",
+    "ks": "KS of days",
+    "hill_lower": "tail index, falls",
+    "hill_upper": "tail index, gains",
+    "vol_sd_ratio": "spread of volatility",
+    "log_rv_sd_ratio": "spread of log volatility",
+    "log_rv_w1": "W1 of log volatility",
+    "max_drawdown_w1": "W1 of drawdowns",
+    "return_5d_w1": "W1 of 5-day returns",
+    "return_20d_w1": "W1 of 20-day returns",
+    "return_50d_w1": "W1 of 50-day returns",
+    "acf_mae": "ACF of r",
+    "acf_abs_mae": "ACF of |r|",
+    "half_window_correlation": "half-window correlation",
+    "leverage": "leverage",
+    "skew": "skewness (not ranked)",
+    "excess_kurtosis": "kurtosis (not ranked)",
+}
+
+
+@styled
+def scorecard(table: pd.DataFrame) -> Figure:
+    """Heat map of the ratio to the floor's median, models by metrics; a frame marks distances outside the 95 % band.
+
+    table : rows of `scorecard` of one reference
+    """
+    models = [name for name in LABELS if name in set(table["model"])]
+    names = [name for name in METRIC_LABELS if name in set(table["metric"])]
+    ratio = table.pivot(index="model", columns="metric", values="ratio").loc[models, names]
+    outside = table.assign(outside=table["distance"] > table["floor_p95"])
+    outside = outside.pivot(index="model", columns="metric", values="outside").loc[models, names]
+    figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=1.35 + 0.22 * len(models))
+    norm = BoundaryNorm(BOUNDS, 256, extend="max")
+    image = axis.pcolormesh(ratio.to_numpy(), cmap="cividis_r", norm=norm, edgecolors="white", linewidth=0.5)
+    for (row, column), value in np.ndenumerate(ratio.to_numpy()):
+        dark = value > 3
+        text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+        axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=5, color="white" if dark else "black")
+        if outside.iloc[row, column]:
+            frame = Rectangle((column + 0.05, row + 0.07), 0.9, 0.86, fill=False, edgecolor="#D55E00", linewidth=0.9)
+            axis.add_patch(frame)
+    axis.set_yticks(np.arange(len(models)) + 0.5, [LABELS[name] for name in models])
+    axis.set_xticks(np.arange(len(names)) + 0.5, [METRIC_LABELS[name] for name in names], rotation=60, ha="right")
+    axis.tick_params(length=0, labelsize=6.5)
+    axis.invert_yaxis()
+    axis.set_xlabel("metric")
+    bar = figure.colorbar(image, ax=axis, ticks=BOUNDS, format="%g", fraction=0.03, pad=0.01)
+    bar.set_label("distance / floor median")
+    return figure
+
+
+@styled
+def forest(table: pd.DataFrame, models: list[str]) -> Figure:
+    """Ratio of each metric to the floor's median with its interval over histories; grey reaches to the 95 % value.
+
+    table : rows of `scorecard` of one reference
+    """
+    names = [name for name in METRIC_LABELS if name in set(table["metric"])]
+    columns = np.array_split(names, 2)
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=0.9 + 0.32 * len(columns[0]))
+    for axis, group in zip(axes, columns, strict=True):
+        for row, name in enumerate(group):
+            found = table[table["metric"] == name].set_index("model")
+            median = found["floor_median"].iloc[0]
+            axis.barh(row, found["floor_p95"].iloc[0] / median, height=0.9, color="#E8E8E8", zorder=0)
+            for offset, model in zip(np.linspace(-0.32, 0.32, len(models)), models, strict=True):
+                ends = np.maximum(found.loc[model, ["ci_low", "ci_high"]].to_numpy(float) / median, 0.02)
+                axis.plot(ends, [row + offset] * 2, color=COLOURS[model], linewidth=0.9)
+                ratio = max(found.loc[model, "ratio"], 0.02)
+                axis.plot(ratio, row + offset, "o", markersize=2.6, color=COLOURS[model], label=LABELS[model])
+        axis.set_xscale("log")
+        axis.set_xlim(0.02, 60)
+        axis.axvline(1, color="grey", linewidth=0.6)
+        axis.set_yticks(range(len(group)), [METRIC_LABELS[name] for name in group])
+        axis.invert_yaxis()
+        axis.set_xlabel("distance / floor median")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles[: len(models)], labels[: len(models)], loc="outside lower center", ncols=len(models))
+    return figure
+
+
+@styled
+def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) -> Figure:
+    """Tails of falls, memory of |r|, leverage by lag, and kurtosis against the horizon.
+
+    band : `acf_abs_mae` (copies, lags), autocorrelations of |r| of copies of history, drawn as their central 95 %
+    """
+    figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.4)
+    shares = np.geomspace(2e-4, 0.3, 60)
+    for name, windows in samples.items():
+        style = {"color": COLOURS[name], "linewidth": line_width(name)}
+        tails.loglog(-PERCENT * np.quantile(windows, shares), shares, label=LABELS[name], **style)
+        memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), **style)
+        leverage.plot(np.arange(1, 11), metrics.leverage_by_lag(windows), **style)
+        days = [1, 2, 5, 10, 25]
+        horizon.plot(days, [metrics.excess_kurtosis(metrics.horizon_returns(windows, n)) for n in days], marker=".", **style)
+    low, high = np.quantile(band["acf_abs_mae"], [0.025, 0.975], axis=0)
+    memory.fill_between(np.arange(1, 21), low, high, color="black", alpha=0.12, linewidth=0)
+    tails.set_xlabel("fall of a day (%)")
+    tails.set_ylabel("share of days beyond")
+    memory.set_title("autocorrelation of |r|; grey: 95 % of copies of history", loc="left")
+    memory.set_xlabel("lag (days)")
+    leverage.set_title("leverage, corr(r$_t$, r$^2_{t+k}$)", loc="left")
+    leverage.set_xlabel("lag k (days)")
+    horizon.set_title("excess kurtosis of summed returns", loc="left")
+    horizon.set_xlabel("horizon (days)")
+    horizon.set_xscale("log")
+    horizon.set_xticks(days, [str(n) for n in days])
+    horizon.minorticks_off()
+    horizon.set_ylim(-0.5, 25)
+    for axis in (memory, leverage):
+        axis.axhline(0, color="grey", linewidth=0.5)
+    figure.legend(*tails.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed: int = 0) -> Figure:
+    """Posterior means (N, D) of the training windows in two dimensions, by PCA and by t-SNE, coloured by VIX (N,)."""
+    kept = np.linspace(0, len(latents) - 1, min(shown, len(latents))).astype(int)
+    z = (latents[kept] - latents.mean(axis=0)) / latents.std(axis=0)
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.9)
+    maps = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=30, init="pca", random_state=seed)}
+    for axis, (name, how) in zip(axes, maps.items(), strict=True):
+        drawn = axis.scatter(*how.fit_transform(z).T, c=np.log(vix[kept]), s=4, cmap="cividis", linewidth=0, rasterized=True)
+        axis.set_xlabel(f"{name}, first coordinate")
+        axis.set_ylabel("second")
+        axis.set_xticks([])
+        axis.set_yticks([])
+    bar = figure.colorbar(drawn, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
+    bar.ax.set_yticklabels(["10", "20", "40", "80"])
+    bar.ax.minorticks_off()
+    bar.set_label("VIX at the window's end")
+    return figure
+
+
+@styled
+def memorisation(train: np.ndarray, samples: dict[str, np.ndarray], held_out: np.ndarray) -> Figure:
+    """Share of windows whose nearest training window, both standardised, is closer than a distance; 0 is a copy."""
+    figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.8)
+    for name, windows in {"held out": held_out, **samples}.items():
+        ordered = np.sort(metrics.nearest_distances(train, windows))
+        style = {"color": COLOURS[name], "label": LABELS[name]} if name in COLOURS else {}
+        style = style or {"color": "black", "label": "real, held out", "linewidth": 1.8}
+        axis.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), **style)
+    axis.set_xlabel("distance to the nearest training window")
+    axis.set_ylabel("share of windows closer")
+    axis.set_xlim(-0.02, 1.3)
+    axis.legend(loc="center left")
+    return figure

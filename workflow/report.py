@@ -1,0 +1,204 @@
+"""REPORT.md and run_metadata.md of a published run, written from its tables and metadata and from nothing else.
+
+python workflow/report.py figures/paper
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from chaoslib.figures.style import LABELS
+from chaoslib.figures.verdict import METRIC_LABELS
+from chaoslib.scorecard import UNRANKED
+
+
+def markdown(frame: pd.DataFrame, digits: int = 3) -> str:
+    """A pipe table; numbers to `digits` decimals, blanks for nan."""
+    lines = ["| " + " | ".join(frame.columns) + " |", "|" + "---|" * len(frame.columns)]
+    for row in frame.itertuples(index=False):
+        lines.append("| " + " | ".join(shown(value, digits) for value in row) + " |")
+    return "\n".join(lines)
+
+
+def shown(value: object, digits: int) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.{digits}f}"
+    return str(value)
+
+
+def listed(names: pd.Series) -> str:
+    return ", ".join(METRIC_LABELS[name] for name in names) or "nothing"
+
+
+def label(model: str) -> str:
+    return LABELS.get(model, model.replace("_", " "))
+
+
+def over_seeds(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """One row a model in the order of the file: each column's mean over seeds, and its sd where there are several."""
+    rows = []
+    for model, group in frame.groupby("model", sort=False):
+        row = {"model": label(model), "seeds": len(group)}
+        for name in columns:
+            row[name] = f"{group[name].mean():.3f}" if group[name].notna().all() else ""
+            if len(group) > 1 and row[name]:
+                row[name] += f" ± {group[name].std():.3f}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def standing(card: pd.DataFrame) -> list[str]:
+    """For each model: which ranked metrics lie under the floor's median, inside the 95 % band, outside."""
+    lines = []
+    for model, found in card[~card["metric"].isin(UNRANKED)].groupby("model", sort=False):
+        under = found["ratio"] <= 1
+        outside = found["distance"] > found["floor_p95"]
+        lines += [
+            f"**{label(model)}** (p_max {found['p_max'].iloc[0]:.3f})",
+            "",
+            f"- under the floor's median, {under.sum()} of {len(found)}: {listed(found['metric'][under])}",
+            f"- inside the 95 % band, {(~under & ~outside).sum()}: {listed(found['metric'][~under & ~outside])}",
+            f"- outside, {outside.sum()}: {listed(found['metric'][outside])}",
+            "",
+        ]
+    return lines
+
+
+def report(tables: dict[str, pd.DataFrame]) -> str:
+    """The text of REPORT.md from the tables of a run, by name."""
+    card, splits = tables["scorecard"], tables["splits"].set_index("split")
+    data = tables["data_summary"].iloc[0]
+    train, test = splits.loc["train"], splits.loc["test"]
+    seeds = sorted(tables["probe"]["seed"].unique())
+    against = {name: card[card["reference"] == name] for name in card["reference"].unique()}
+    halves, shift = against["first_half"], against["test"].query("model == 'real_train'")
+    inside = tables["yardstick"].set_index("metric")["inside"]
+    strategies = tables["strategies"]
+    beyond = strategies[~strategies["value"].between(strategies["band_low"], strategies["band_high"])]
+    calibrated = tables["conditional"].query("mode == 'matched' and split == 'train'")
+    calibrated = calibrated.pivot_table(index=["model", "vix_at"], columns="target_vix", values="std_ratio", sort=False)
+    calibrated.columns = [f"{level:g}" for level in calibrated.columns]
+    crps = tables["crps"].query("split == 'test' and target == 'log_rv'")
+    text = [
+        "# Report",
+        "",
+        "Written by the run from its own tables; every number below stands in a file of `tables/`, named with it.",
+        "",
+        "## What was run",
+        "",
+        f"{data['dataset']}, {data['n_days']} daily log-returns from {data['start']} to {data['end']} (`data_summary`). "
+        f"Training: {train['n_windows']} overlapping windows, {train['n_independent']} independent, to {train['end']}. "
+        f"Test: {test['n_windows']} windows, {test['n_independent']} independent, from {test['start']} (`splits`). "
+        f"Training seeds: {', '.join(map(str, seeds))}.",
+        "",
+        "## What one history can show",
+        "",
+        "The yardstick is the distance of stationary-bootstrap copies of the training path to the path itself "
+        "(`scorecard`). A ratio is a distance over the median of the copies: under about 0.3 look for copying, up to 1 this "
+        "history cannot resolve the difference, up to the 95 % value it does not reject the model, beyond it is different. "
+        f"Copies drawn anew lie inside the band in {inside.drop('p_max above 0.05').mean():.0%} of cases over all metrics "
+        f"(`yardstick`), and history's second half lies outside it on {sum(halves['distance'] > halves['floor_p95'])} "
+        f"of {len(halves)} metrics against its first. Against copies as short as the test span, the training span itself is "
+        f"outside on: {listed(shift['metric'][shift['distance'] > shift['floor_p95']])}.",
+        "",
+        "## What holds and what does not, against train",
+        "",
+        "p_max is the share of copies whose worst ranked metric is as far out as the model's worst.",
+        "",
+        *standing(against["train"]),
+    ]
+    if "train_stress" in against:
+        text += ["## The models of stress, against training windows that end in stress", ""]
+        text += standing(against["train_stress"])
+    text += [
+        "## Referees",
+        "",
+        "`auc`: a classifier against purged blocks of history, 0.5 is blind and well below it means copies. `memorisation`: "
+        "distance to the nearest training window over that of held-out windows, 1 is new and 0 a copy; `wild` the same "
+        "among windows as volatile as those with the VIX at 30. `gap`: loss on test of a volatility forecaster taught by "
+        "the sample, less that of one taught by history. Mean ± sd over seeds or draws (`referees`).",
+        "",
+        markdown(over_seeds(tables["referees"], ["auc", "memorisation", "memorisation_wild", "har_gap", "ewma_gap"])),
+        "",
+        "Rules that earn what copies of history do not (`strategies`): "
+        + (
+            "; ".join(
+                f"{label(row.model)} seed {row.seed}, {row.rule} {row.statistic} {row.value:.2f} "
+                f"(band {row.band_low:.2f} to {row.band_high:.2f})"
+                for row in beyond.itertuples()
+            )
+            or "none"
+        )
+        + ".",
+        "",
+        "## Given the VIX",
+        "",
+        "Standard deviation of days, generated over real, for training windows around each VIX; mean over seeds "
+        "(`conditional`, mode matched).",
+        "",
+        markdown(calibrated.reset_index().assign(model=lambda frame: frame["model"].map(label))),
+        "",
+        "Forecasts of the log realised volatility of test windows from the VIX before them, and the difference to rescaled "
+        "history with its interval, the widest over seeds (`crps`).",
+        "",
+        markdown(
+            pd.DataFrame(
+                {
+                    "model": label(model),
+                    "CRPS": group["crps"].mean(),
+                    "gap": group["crps_gap"].mean(),
+                    "from": group["crps_gap_low"].min(),
+                    "to": group["crps_gap_high"].max(),
+                    "coverage of 90 %": group["coverage_90"].mean(),
+                }
+                for model, group in crps.groupby("model", sort=False)
+            )
+        ),
+    ]
+    return "\n".join(text) + "\n"
+
+
+def metadata_page(metadata: dict) -> str:
+    """The text of run_metadata.md: run_metadata.json for people."""
+    environment = metadata["environment"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(environment["versions"][0].items()))
+    nodes = pd.DataFrame(
+        {
+            "stage": name,
+            "epochs": node["params"].get("EPOCHS", ""),
+            "weights": node.get("weights", ""),
+            "seconds": round(node["seconds"]),
+            "finished (UTC)": node["finished_utc"],
+            "params": f"`{node['params_sha256'][:12]}`",
+        }
+        for name, node in metadata["nodes"].items()
+    )
+    return "\n".join(
+        [
+            "# The run",
+            "",
+            "`run_metadata.json` for people: the environment, and each notebook execution with its epochs, how many weights "
+            "it trained, its seconds and the hash of its params. Hashes of all inputs and outputs are in the JSON.",
+            "",
+            *(f"- {key}: {', '.join(map(str, environment[key]))}" for key in environment if key != "versions"),
+            f"- versions: {versions}",
+            "",
+            markdown(nodes),
+            "",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("published", type=Path, help="folder with tables/ and run_metadata.json")
+    folder = parser.parse_args(arguments).published
+    tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("tables/*.csv"))}
+    (folder / "REPORT.md").write_text(report(tables))
+    (folder / "run_metadata.md").write_text(metadata_page(json.loads((folder / "run_metadata.json").read_text())))
+
+
+if __name__ == "__main__":
+    main()
