@@ -80,7 +80,7 @@ def distances(real: Facts, fake: Facts) -> dict[str, np.ndarray]:
             found[name] = np.mean(np.abs(fake[name] - real[name]), axis=-1)
     found["w1_over_std"] = found["w1_over_std"] / real["std_ratio"]
     found["ks"] = largest_gap(real["w1_over_std"], fake["w1_over_std"])
-    return {name: found[name] for name in METRICS if name in found}
+    return {name: found[name][()] for name in METRICS if name in found}  # no arrays of no dimension
 
 
 def largest_gap(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

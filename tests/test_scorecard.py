@@ -206,6 +206,7 @@ def test_halves_that_are_alike_are_near_and_a_break_is_seen():
     }
     assert row_of(found["broken"], "std_ratio")["distance"] > row_of(found["broken"], "std_ratio")["floor_p95"]
     assert row_of(found["calm"], "std_ratio")["distance"] < row_of(found["calm"], "std_ratio")["floor_p95"]
+    assert all(map(pd.api.types.is_float_dtype, found["calm"].dtypes[3:]))
     expected = np.std(scorecard.cut(broken[500:], L)) / np.std(scorecard.cut(broken[:500], L))
     assert row_of(found["broken"], "std_ratio")["value"] == pytest.approx(expected)
 
