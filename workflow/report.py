@@ -29,7 +29,7 @@ def shown(value: object, digits: int) -> str:
 
 
 def listed(names: pd.Series) -> str:
-    return ", ".join(METRIC_LABELS[name] for name in names) or "nothing"
+    return "; ".join(METRIC_LABELS[name] for name in names) or "nothing"
 
 
 def label(model: str) -> str:
@@ -47,6 +47,43 @@ def over_seeds(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
                 row[name] += f" ± {group[name].std():.3f}"
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def summary(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row a model: how many of the ranked metrics lie where against train, p_max, and two referees."""
+    card = tables["scorecard"]
+    ranked = card[~card["metric"].isin(UNRANKED)]
+    ranked = ranked.assign(under=ranked["ratio"] <= 1, outside=ranked["distance"] > ranked["floor_p95"])
+    against = {name: group.groupby("model", sort=False) for name, group in ranked.groupby("reference")}
+    train = against["train"].agg(
+        n=("under", "size"), under=("under", "sum"), outside=("outside", "sum"), p=("p_max", "first")
+    )
+    (short,) = [group for name, group in against.items() if name.startswith("train_block_")]
+    seeds = tables["referees"].groupby("model")[["auc", "memorisation"]].mean()
+    found = train.join(short.agg(short=("outside", "sum"))).join(seeds).reset_index()
+    inside = found["n"] - found["under"] - found["outside"]
+    return pd.DataFrame(
+        {
+            "model": found["model"].map(label),
+            "under the floor's median": found["under"],
+            "inside its 95 %": inside,
+            "outside": found["outside"],
+            "outside, short blocks": found["short"],
+            "p_max": found["p"],
+            "classifier's AUC": found["auc"],
+            "memorisation": found["memorisation"],
+        }
+    )
+
+
+def rule_breaks(strategies: pd.DataFrame) -> pd.DataFrame:
+    """One row a model, one column a rule and statistic: on how many seeds it lies outside the band of copies."""
+    outside = ~strategies["value"].between(strategies["band_low"], strategies["band_high"])
+    named = strategies.assign(outside=outside, rule=strategies["rule"] + ", " + strategies["statistic"])
+    named["rule"] = named["rule"].str.replace("_", " ")
+    counts = named.pivot_table(index="model", columns="rule", values="outside", aggfunc=["sum", "size"], sort=False)
+    shown_counts = counts["sum"].astype(int).astype(str) + " of " + counts["size"].astype(str)
+    return shown_counts.rename(index=label).reset_index()
 
 
 def standing(card: pd.DataFrame) -> list[str]:
@@ -75,8 +112,6 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
     against = {name: card[card["reference"] == name] for name in card["reference"].unique()}
     halves, shift = against["first_half"], against["test"].query("model == 'real_train'")
     inside = tables["yardstick"].set_index("metric")["inside"]
-    strategies = tables["strategies"]
-    beyond = strategies[~strategies["value"].between(strategies["band_low"], strategies["band_high"])]
     calibrated = tables["conditional"].query("mode == 'matched' and split == 'train'")
     calibrated = calibrated.pivot_table(index=["model", "vix_at"], columns="target_vix", values="std_ratio", sort=False)
     calibrated.columns = [f"{level:g}" for level in calibrated.columns]
@@ -105,7 +140,10 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "",
         "## What holds and what does not, against train",
         "",
-        "p_max is the share of copies whose worst ranked metric is as far out as the model's worst.",
+        "How many of the ranked metrics lie where; skewness and kurtosis are described, not ranked. p_max is the share of "
+        "copies whose worst ranked metric is as far out as the model's worst (`scorecard`; last two columns: `referees`).",
+        "",
+        markdown(summary(tables)),
         "",
         *standing(against["train"]),
     ]
@@ -122,16 +160,9 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "",
         markdown(over_seeds(tables["referees"], ["auc", "memorisation", "memorisation_wild", "har_gap", "ewma_gap"])),
         "",
-        "Rules that earn what copies of history do not (`strategies`): "
-        + (
-            "; ".join(
-                f"{label(row.model)} seed {row.seed}, {row.rule} {row.statistic} {row.value:.2f} "
-                f"(band {row.band_low:.2f} to {row.band_high:.2f})"
-                for row in beyond.itertuples()
-            )
-            or "none"
-        )
-        + ".",
+        "On how many seeds or draws a rule earns what copies of history do not (`strategies`).",
+        "",
+        markdown(rule_breaks(tables["strategies"])),
         "",
         "## Given the VIX",
         "",
