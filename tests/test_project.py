@@ -1,12 +1,14 @@
 """The front doors agree with each other, and what README promises is there."""
 
 import csv
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -133,3 +135,37 @@ def test_progress_is_shown_as_it_comes_and_a_failure_in_full(root):
         assert process.stdout.readline() == "  seed0/03_vae.x: epoch 1/9  loss 0.3\n"  # before the input ends
         rest, _ = process.communicate("a warning\nValueError: no such split\nat line 3\n")
     assert rest == "  seed0/03_vae.x: ValueError: no such split\n  seed0/03_vae.x: at line 3\n"
+
+
+SETTINGS = set(
+    "0 0.5 1 4 7 12 15 16 20 24 40 50 60 90 95 200 250 500 01 02 03 04 05 06 07 08 09 10 3.11 2020".split()
+)  # chosen or named, not measured: days, dimensions, percentages, VIX levels, notebooks, sections, copies, a crisis
+
+
+def test_every_other_number_of_readme_is_a_setting_or_in_a_table(root):
+    """Numbers of the prose, outside code and outside the four tables that have tests of their own."""
+    text = (root / "README.md").read_text()
+    for name in ("headline", "scorecard", "stress", "conditional", "crps"):
+        text = re.sub(rf"<!-- {name} -->.*?<!-- {name} -->", "", text, flags=re.S)
+    text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.S)
+    found = set(re.findall(r"(?<![\w.])\d+(?:[.,]\d+)*", text))
+    tables = {path.stem: pd.read_csv(path) for path in (root / "figures/paper/tables").glob("*.csv")}
+    splits = tables["splits"].set_index("split")
+    train, test = splits.loc["train"], splits.loc["test"]
+    stressed = round(train["n_windows"] * train["share_vix_ge_20"])
+    facts = {f"{train['n_windows']:,}", f"{stressed:,}", str(train["n_episodes_vix_ge_20"])}
+    facts |= {str(part["n_independent"]) for part in (train, test)}
+    facts |= {part[end][:4] for part in (train, test) for end in ("start", "end")}
+    minutes = tables["timings"]["seconds"].sum() / 60 / 2  # two cores, each busy nearly to the end
+    facts |= {number for number in found if number.isdigit() and abs(int(number) / minutes - 1) < 0.06}
+    assert found - SETTINGS - facts == set()
+    assert facts - {str(train["end"][:4])} <= found | SETTINGS  # nor is a fact looked for that README no longer states
+    assert len(set(tables["scorecard"]["metric"]) - {"skew", "excess_kurtosis"}) == 24
+
+
+def test_the_scorecard_in_readme_is_that_of_the_report(root):
+    spec = importlib.util.spec_from_file_location("report", root / "workflow/report.py")
+    report = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(report)
+    tables = {path.stem: pd.read_csv(path) for path in (root / "figures/paper/tables").glob("*.csv")}
+    assert (root / "README.md").read_text().split("<!-- scorecard -->")[1].strip() == report.markdown(report.summary(tables))
