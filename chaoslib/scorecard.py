@@ -44,8 +44,8 @@ def facts(windows: np.ndarray) -> Facts:
         "log_rv_sd_ratio": np.std(log_rv),
         "skew": metrics.skewness(days),
         "excess_kurtosis": metrics.excess_kurtosis(days),
-        "hill_lower": metrics.hill_index(days, tail="lower"),
-        "hill_upper": metrics.hill_index(days, tail="upper"),
+        "hill_lower": tail_index(days, "lower"),
+        "hill_upper": tail_index(days, "upper"),
         "half_window_correlation": metrics.half_window_correlation(windows),
         "leverage": metrics.leverage(windows),
     }
@@ -55,6 +55,14 @@ def facts(windows: np.ndarray) -> Facts:
     laws |= {f"return_{n}d_w1": metrics.horizon_returns(windows, n) for n in HORIZONS if n <= length}
     laws = {name: np.quantile(values, LEVELS) for name, values in laws.items()}
     return {name: np.asarray(value) for name, value in (numbers | memory | laws).items()}
+
+
+def tail_index(days: np.ndarray, tail: str) -> float:
+    """`metrics.hill_index`; infinite for a sample without that tail, which is then infinitely far from one with it."""
+    try:
+        return metrics.hill_index(days, tail=tail)
+    except ValueError:
+        return float("inf")
 
 
 def stack(parts: Iterable[Facts]) -> Facts:
@@ -170,6 +178,7 @@ def noise_floor(
     return NoiseFloor(described(np.arange(len(path))), stack(described(days) for days in drawn))
 
 
+@np.errstate(invalid="ignore")  # an infinite distance has no interval
 def rows(
     model: str, reference: str, samples: list[Facts], history: NoiseFloor, floor: NoiseFloor | None = None
 ) -> pd.DataFrame:

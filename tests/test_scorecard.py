@@ -224,3 +224,11 @@ def test_p_max_is_the_rank_of_the_worst_metric(floor):
 def test_a_path_without_a_window_is_refused(days, length):
     with pytest.raises(ValueError, match="hold no window of 20"):
         scorecard.noise_floor(clustered_path(days, 0), seq_len=L, n=2, length=length)
+
+
+def test_a_sample_without_a_tail_is_measured_and_lies_outside(windows, floor):
+    gains = scorecard.facts(np.abs(windows))
+    table = scorecard.rows("gains", "train", [gains, gains], floor)
+    assert row_of(table, "hill_lower")["distance"] == row_of(table, "hill_lower")["ratio"] == np.inf
+    assert table[["distance", "floor_median", "ratio", "p_max"]].notna().all(axis=None)
+    assert table["p_max"].iloc[0] == pytest.approx(1 / 61)

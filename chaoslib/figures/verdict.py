@@ -55,7 +55,9 @@ def scorecard(table: pd.DataFrame) -> Figure:
     outside = outside.pivot(index="model", columns="metric", values="outside").loc[models, names]
     figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=1.35 + 0.22 * len(models))
     norm = BoundaryNorm(BOUNDS, 256, extend="max")
-    image = axis.pcolormesh(ratio.to_numpy(), cmap="cividis_r", norm=norm, edgecolors="white", linewidth=0.5)
+    image = axis.pcolormesh(
+        np.minimum(ratio.to_numpy(), 999), cmap="cividis_r", norm=norm, edgecolors="white", linewidth=0.5
+    )
     for (row, column), value in np.ndenumerate(ratio.to_numpy()):
         dark = value > 3
         text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
