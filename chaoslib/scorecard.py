@@ -164,18 +164,22 @@ def noise_floor(
     """The floor of a path (T,) from n copies.
 
     length : days of a copy, those of the path unless given: what a history so short may look like
-    ends : (T,) days on which a window may end, all unless given: the windows of stress, say, of history and copies alike
-    Raises ValueError when the path or `length` is shorter than a window.
+    ends : (T,) days on which a window may end, all unless given: the windows of stress, say, of history and copies alike;
+        copies with fewer than `seq_len` such windows are left out
+    Raises ValueError when the path or `length` is shorter than a window, or fewer than half of the copies are left.
     """
     if min(len(path), length or len(path)) < seq_len:
         raise ValueError(f"a path of {len(path)} days and copies of {length or len(path)} hold no window of {seq_len}")
 
-    def described(days: np.ndarray) -> Facts:
+    def windows_of(days: np.ndarray) -> np.ndarray:
         windows = cut(path[days], seq_len)
-        return facts(windows if ends is None else windows[ends[days][seq_len - 1 :]])
+        return windows if ends is None else windows[ends[days][seq_len - 1 :]]
 
-    drawn = copies(len(path), n, length=length, mean_block=mean_block, seed=seed)
-    return NoiseFloor(described(np.arange(len(path))), stack(described(days) for days in drawn))
+    drawn = map(windows_of, copies(len(path), n, length=length, mean_block=mean_block, seed=seed))
+    kept = [facts(windows) for windows in drawn if ends is None or len(windows) >= seq_len]
+    if len(kept) < n / 2:
+        raise ValueError(f"only {len(kept)} of {n} copies hold {seq_len} of the windows asked for: too few episodes")
+    return NoiseFloor(facts(windows_of(np.arange(len(path)))), stack(kept))
 
 
 @np.errstate(invalid="ignore")  # an infinite distance has no interval

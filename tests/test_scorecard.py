@@ -148,6 +148,17 @@ def test_windows_may_be_kept_by_the_day_they_end_on(path):
         np.testing.assert_allclose(value, expected[name], err_msg=name)
 
 
+def test_copies_without_an_episode_are_left_out(path):
+    ends = np.zeros(len(path), dtype=bool)
+    ends[700:760] = True  # one episode, which a third of the copies miss
+    floor = scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
+    assert 20 <= len(floor.distances) < 40
+    assert floor.table["floor_median"].notna().all()
+    ends[701:] = False
+    with pytest.raises(ValueError, match="of 40 copies hold 20 of the windows asked for: too few episodes"):
+        scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
+
+
 def test_copies_lie_inside_the_band_of_other_copies_at_the_nominal_rate(path, floor):
     other = floor.copy_distances(scorecard.noise_floor(path, seq_len=L, n=60, mean_block=100, seed=1))
     inside = (other <= floor.table["floor_p95"]).mean()

@@ -76,9 +76,19 @@ def test_the_same_seed_gives_the_same_verdict_and_n_is_the_size(real):
     assert not np.array_equal(first, utility.discriminative_auc(real, fake, block=100, n=800))
 
 
-def test_too_few_blocks_are_refused(real):
-    with pytest.raises(ValueError, match="make 4 blocks of 500, too few for 5 folds"):
-        utility.discriminative_auc(real, real, block=500)
+def test_a_short_history_has_short_blocks_and_too_short_a_one_is_refused(real):
+    short = utility.discriminative_auc(real[:700], real[700:1400])  # 250 days would make three blocks
+    np.testing.assert_array_equal(short, utility.discriminative_auc(real[:700], real[700:1400], block=140))
+    with pytest.raises(ValueError, match="100 windows, 100 of them used, leave 30 to learn from"):
+        utility.discriminative_auc(real[:100], real)
+
+
+def test_a_model_that_copies_a_few_windows_is_seen(real):
+    fresh, held_out = (garch_path(L * 400, seed).reshape(-1, L) for seed in (11, 12))
+    some = np.concatenate([fresh[:320], real[::20][:80]])  # a fifth
+    assert utility.share_too_near(real, held_out, fresh) < 0.05
+    assert utility.share_too_near(real, held_out, some) == pytest.approx(0.2, abs=0.03)
+    assert utility.memorisation(real, held_out, some) > 0.95  # the median does not
 
 
 def test_features_are_finite_and_only_the_first_knows_the_scale(real):

@@ -73,7 +73,7 @@ def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], runs.Artefac
     environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
     return {
         "environment": {key: [json.loads(value) for value in values] for key, values in environment.items()},
-        "nodes": {name: {key: meta[key] for key in meta if key not in shared} for name, meta in metas.items()},
+        "nodes": {name: {key: meta[key] for key in meta if key not in shared[:-1]} for name, meta in metas.items()},
     }
 
 

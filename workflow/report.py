@@ -76,14 +76,33 @@ def summary(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
+def forecast_gaps(referees: pd.DataFrame) -> pd.DataFrame:
+    """One row a model: mean gap of each forecaster, from the lowest to the highest end of its intervals."""
+    rows = []
+    for model, group in referees.groupby("model", sort=False):
+        row = {"model": label(model)}
+        for kind in ("har", "ewma"):
+            row[f"{kind}_gap"] = group[f"{kind}_gap"].mean()
+            row[f"{kind} from"] = group[f"{kind}_gap_low"].min()
+            row[f"{kind} to"] = group[f"{kind}_gap_high"].max()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def rule_breaks(strategies: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, one column a rule and statistic: on how many seeds it lies outside the band of copies."""
-    outside = ~strategies["value"].between(strategies["band_low"], strategies["band_high"])
-    named = strategies.assign(outside=outside, rule=strategies["rule"] + ", " + strategies["statistic"])
-    named["rule"] = named["rule"].str.replace("_", " ")
-    counts = named.pivot_table(index="model", columns="rule", values="outside", aggfunc=["sum", "size"], sort=False)
-    shown_counts = counts["sum"].astype(int).astype(str) + " of " + counts["size"].astype(str)
-    return shown_counts.rename(index=label).reset_index()
+    """One row a model, one column a rule and statistic: on how many seeds it lies below and above the band of copies."""
+    named = strategies.assign(
+        rule=(strategies["rule"] + ", " + strategies["statistic"]).str.replace("_", " "),
+        below=strategies["value"] < strategies["band_low"],
+        above=strategies["value"] > strategies["band_high"],
+    )
+    counts = named.groupby(["model", "rule"], sort=False)[["below", "above"]].agg(["sum", "size"])
+    texts = [
+        ", ".join(f"{row[side, 'sum']} of {row[side, 'size']} {side}" for side in ("below", "above") if row[side, "sum"])
+        for _, row in counts.iterrows()
+    ]
+    table = pd.Series(texts, index=counts.index).unstack("rule").reindex(named["model"].unique())
+    return table.rename(index=label).reset_index(names="model")
 
 
 def standing(card: pd.DataFrame) -> list[str]:
@@ -110,7 +129,10 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
     train, test = splits.loc["train"], splits.loc["test"]
     seeds = sorted(tables["probe"]["seed"].unique())
     against = {name: card[card["reference"] == name] for name in card["reference"].unique()}
-    halves, shift = against["first_half"], against["test"].query("model == 'real_train'")
+    halves, shift = (
+        found[~found["metric"].isin(UNRANKED)]
+        for found in (against["first_half"], against["test"].query("model == 'real_train'"))
+    )
     inside = tables["yardstick"].set_index("metric")["inside"]
     calibrated = tables["conditional"].query("mode == 'matched' and split == 'train'")
     calibrated = calibrated.pivot_table(index=["model", "vix_at"], columns="target_vix", values="std_ratio", sort=False)
@@ -134,14 +156,17 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "(`scorecard`). A ratio is a distance over the median of the copies: under about 0.3 look for copying, up to 1 this "
         "history cannot resolve the difference, up to the 95 % value it does not reject the model, beyond it is different. "
         f"Copies drawn anew lie inside the band in {inside.drop('p_max above 0.05').mean():.0%} of cases over all metrics "
-        f"(`yardstick`), and history's second half lies outside it on {sum(halves['distance'] > halves['floor_p95'])} "
-        f"of {len(halves)} metrics against its first. Against copies as short as the test span, the training span itself is "
+        f"(`yardstick`); that is a check of the arithmetic, and the band is nominal. History's second half against its "
+        f"first lies outside the band of halves of copies on {sum(halves['distance'] > halves['floor_p95'])} of "
+        f"{len(halves)} metrics. Against copies as short as the test span, the training span itself is "
         f"outside on: {listed(shift['metric'][shift['distance'] > shift['floor_p95']])}.",
         "",
         "## What holds and what does not, against train",
         "",
         "How many of the ranked metrics lie where; skewness and kurtosis are described, not ranked. p_max is the share of "
-        "copies whose worst ranked metric is as far out as the model's worst (`scorecard`; last two columns: `referees`).",
+        "copies whose worst ranked metric is as far out as the model's worst; with no such copy it is one over their number "
+        "and one, and ranks nothing (`scorecard`; last columns: `referees`). Models were fitted to the path that they are "
+        "held against, so a small distance says that they learned it, not that the market will repeat it.",
         "",
         markdown(summary(tables)),
         "",
@@ -155,12 +180,17 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "",
         "`auc`: a classifier against purged blocks of history, 0.5 is blind and well below it means copies. `memorisation`: "
         "distance to the nearest training window over that of held-out windows, 1 is new and 0 a copy; `wild` the same "
-        "among windows as volatile as those with the VIX at 30. `gap`: loss on test of a volatility forecaster taught by "
+        "among windows as volatile as those with the VIX at 30, and `share_too_near` the share nearer than 99 % of held-out "
+        "windows. `gap`: loss on test of a volatility forecaster taught by "
         "the sample, less that of one taught by history. Mean ± sd over seeds or draws (`referees`).",
         "",
-        markdown(over_seeds(tables["referees"], ["auc", "memorisation", "memorisation_wild", "har_gap", "ewma_gap"])),
+        markdown(over_seeds(tables["referees"], ["auc", "memorisation", "memorisation_wild", "share_too_near"])),
         "",
-        "On how many seeds or draws a rule earns what copies of history do not (`strategies`).",
+        "The gaps of both forecasters, mean over seeds, with the widest interval of any seed.",
+        "",
+        markdown(forecast_gaps(tables["referees"])),
+        "",
+        "On how many seeds or draws a rule earns less or more than 95 % of copies of history pay (`strategies`).",
         "",
         markdown(rule_breaks(tables["strategies"])),
         "",
@@ -203,6 +233,7 @@ def metadata_page(metadata: dict) -> str:
             "seconds": round(node["seconds"]),
             "finished (UTC)": node["finished_utc"],
             "params": f"`{node['params_sha256'][:12]}`",
+            "commit": node["git"][:10],
         }
         for name, node in metadata["nodes"].items()
     )
@@ -210,10 +241,10 @@ def metadata_page(metadata: dict) -> str:
         [
             "# The run",
             "",
-            "`run_metadata.json` for people: the environment, and each notebook execution with its epochs, how many weights "
-            "it trained, its seconds and the hash of its params. Hashes of all inputs and outputs are in the JSON.",
+            "`run_metadata.json` for people: the environment, and each notebook execution with its epochs, how many numbers "
+            "its model stores (a diffusion with its decoder), seconds, hash of its params, commit; the JSON has all hashes.",
             "",
-            *(f"- {key}: {', '.join(map(str, environment[key]))}" for key in environment if key != "versions"),
+            *(f"- {key}: {', '.join(map(str, environment[key]))}" for key in environment if key not in ("versions", "git")),
             f"- versions: {versions}",
             "",
             markdown(nodes),

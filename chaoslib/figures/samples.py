@@ -107,7 +107,7 @@ def qq(samples: dict[str, np.ndarray]) -> Figure:
 @styled
 def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
     """Pooled autocorrelation of r and of |r|."""
-    figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.4)
+    figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.8)
     lags = np.arange(1, max_lag + 1)
     for name, windows in samples.items():
         style = {"color": COLOURS[name], "label": LABELS[name], "linewidth": line_width(name), "marker": "."}
@@ -117,8 +117,7 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
         axis.axhline(0, color="grey", linewidth=0.5)
         axis.set_xlabel("lag (days)")
         axis.set_title(title, loc="left")
-    right.set_ylim(top=0.5)
-    right.legend(ncols=2, loc="upper right")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
