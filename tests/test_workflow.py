@@ -292,16 +292,17 @@ def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node,
 
 
 @pytest.mark.parametrize(
-    ("module", "least", "never"),
+    ("module", "old", "new", "least", "never"),
     [
-        ("figures/style", set(), {"seed0/03_vae.mse", "09_evaluation"}),
-        ("baselines", {"09_evaluation", "seed0/07_conditional"}, {"seed0/06_diffusion.post"}),
+        ("figures/style", "3.4, 7.0", "3.5, 7.0", set(), {"seed0/03_vae.mse", "09_evaluation"}),
+        ("baselines", "BURN = 500", "BURN = 501", {"09_evaluation"}, {"seed0/07_conditional", "seed0/06_diffusion.post"}),
     ],
 )
-def test_an_edited_module_reruns_only_those_who_reach_it(workflow, module, least, never):
+def test_an_edited_definition_reruns_only_those_who_reach_it(workflow, module, old, new, least, never):
     path = workflow.folder / f"chaoslib/{module}.py"
-    before = path.read_text()
-    with edited(path, before + "# edited\n"):
+    text = path.read_text()
+    assert old in text
+    with edited(path, text.replace(old, new)):
         planned = workflow.planned()
     assert least <= planned
     assert not never & planned
