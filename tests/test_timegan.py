@@ -603,11 +603,8 @@ def test_the_toy_of_the_slow_test_has_the_memory_and_the_clusters_it_names(phi):
     assert metrics.pooled_acf(np.abs(noise), max_lag=1)[0] > 0.1
 
 
-FOUND_WEAK = pytest.mark.xfail(reason="the sign is found and a fifth of the size: -0.11 for -0.60", strict=False)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("phi", [0.6, pytest.param(-0.6, marks=FOUND_WEAK)])
+@pytest.mark.parametrize("phi", [0.6, -0.6])
 def test_timegan_learns_the_sign_of_the_memory_of_an_ar1(phi):
     """200 epochs a phase on 4000 windows: about seventeen minutes for each phi on one core.
 
@@ -628,4 +625,6 @@ def test_timegan_learns_the_sign_of_the_memory_of_an_ar1(phi):
     (found,) = metrics.pooled_acf(generate.TimeGANGenerator(model).sample(5000), max_lag=1)
     print(f"phi {phi}: real {known:.3f}, generated {found:.3f}", history["distance"].dropna().round(3).tolist())
     assert np.sign(found) == np.sign(known)
+    if phi < 0 and abs(found - known) > 0.25:
+        pytest.xfail("a fifth of the size was found when this was measured: -0.11 for -0.60")
     assert found == pytest.approx(known, abs=0.25)

@@ -69,11 +69,11 @@ def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], runs.Artefac
         meta["params_sha256"] = hashlib.sha256(json.dumps(meta["params"], sort_keys=True).encode()).hexdigest()
         if weights := sum(map(count_weights, (run_dir / place).glob("*.safetensors"))):
             meta["weights"] = weights
-    shared = ("versions", "python", "machine", "device", "threads", "git")
-    environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in shared}
+    shared = ("versions", "python", "machine", "device", "threads")
+    environment = {key: sorted({json.dumps(meta[key]) for meta in metas.values()}) for key in (*shared, "git")}
     return {
         "environment": {key: [json.loads(value) for value in values] for key, values in environment.items()},
-        "nodes": {name: {key: meta[key] for key in meta if key not in shared[:-1]} for name, meta in metas.items()},
+        "nodes": {name: {key: meta[key] for key in meta if key not in shared} for name, meta in metas.items()},
     }
 
 
