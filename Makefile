@@ -2,6 +2,7 @@
 #
 #   make reproduce             the paper: every notebook, every figure and table, under figures/paper
 #   make quick                 the same notebooks with small settings, under figures/quick
+#   make walkforward           forecasts of every day since 1996, refitted each year, under figures/walkforward
 #   make test                  static checks, unit tests, and the quick profile end to end
 #   make check DATASET=my.csv  the data stage alone: can this history be trusted?
 #   make lab                   JupyterLab on the same notebooks
@@ -24,13 +25,16 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: reproduce quick test check lab bench unlock clean
+.PHONY: reproduce quick walkforward test check lab bench unlock clean
 
 reproduce: .venv/installed
 	$(call FLOW,$(PROFILE),--forcerun publish) publish
 
 quick: .venv/installed
 	$(call FLOW,quick,--forcerun publish) publish
+
+walkforward: .venv/installed
+	$(call FLOW,paper,--forcerun walkforward) walkforward
 
 check: .venv/installed
 	$(call FLOW,$(PROFILE)) check

@@ -1,4 +1,4 @@
-"""Diffusion over standardised latents: cosine schedule, v-prediction, DDPM and DDIM, classifier-free guidance."""
+"""Diffusion over standardised latents: cosine schedule, v-prediction, three samplers, classifier-free guidance."""
 
 import itertools
 import logging
@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 log = logging.getLogger(__name__)
 
 TIME_FEATURES = 64
+SAMPLERS = ("ddim", "ddpm", "dpm")
 
 
 @dataclass(frozen=True)
@@ -227,12 +228,14 @@ def sample_latents(
 ) -> torch.Tensor:
     """(n, D) standardised latents from pure noise, never clipped.
 
-    sampler : "ddim" (eta = 0; Song et al. 2021) or "ddpm" (ancestral; Ho et al. 2020)
-    steps : levels visited, evenly spaced over 1..K; at most K
+    sampler : "ddim" (eta = 0; Song et al. 2021), "ddpm" (ancestral; Ho et al. 2020), or "dpm", DDIM corrected to second
+        order (DPM-Solver++(2M); Lu et al. 2022, algorithm 2), which is as exact with an eighth of the steps
+    steps : levels visited, evenly spaced over 1..K; at most K. "dpm" wants a divisor of K, since rounded levels cost
+        it its order
     cond (n, cond_dim) standardised, or None for the unconditional law
     """
-    if sampler not in ("ddim", "ddpm"):
-        raise ValueError(f"unknown sampler {sampler!r}: use 'ddim' or 'ddpm'")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"unknown sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
     timesteps = model.shape.timesteps
     if not 1 <= steps <= timesteps:
         raise ValueError(f"steps is {steps}, it must lie in 1..{timesteps}")
@@ -243,10 +246,23 @@ def sample_latents(
     told, null = model.embed(n, cond), model.embed(n)
     if cond is None:
         guidance = 1.0
-    for level, following in itertools.pairwise(levels):
-        v = guided(model, z, torch.tensor([level], device=device), told, null, guidance)
-        z = step(z, v, alpha_bar[level], alpha_bar[following], sampler=sampler, generator=generator)
+    before = None
+    for number, (level, following) in enumerate(itertools.pairwise(levels)):
+        now, v = alpha_bar[level], guided(model, z, torch.tensor([level], device=device), told, null, guidance)
+        if sampler == "dpm":
+            clean = now.sqrt() * z - (1 - now).sqrt() * v
+            if number > 1 and following > 0:  # from pure noise, and to none, log SNR takes an infinite step: first order
+                ahead = step_ratio(alpha_bar[levels[number - 1]], now, alpha_bar[following])
+                v = v - 0.5 * ahead * (clean - before) / (1 - now).sqrt()
+            before = clean
+        z = step(z, v, now, alpha_bar[following], sampler=sampler, generator=generator)
     return z
+
+
+def step_ratio(before: torch.Tensor, now: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+    """Length of the step from alpha_bar `now` to `following` over that of the step before, in log signal-to-noise."""
+    before, now, following = (torch.logit(level.double()) for level in (before, now, following))
+    return ((following - now) / (now - before)).float()
 
 
 def step(
@@ -255,7 +271,7 @@ def step(
     """One reverse step from alpha_bar `now` to the larger `following`, given the predicted v."""
     clean = now.sqrt() * z - (1 - now).sqrt() * v
     noise = now.sqrt() * v + (1 - now).sqrt() * z
-    if sampler == "ddim":
+    if sampler != "ddpm":
         return following.sqrt() * clean + (1 - following).sqrt() * noise
     alpha = now / following
     mean = (following.sqrt() * (1 - alpha) * clean + alpha.sqrt() * (1 - following) * z) / (1 - now)

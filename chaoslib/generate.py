@@ -1,26 +1,36 @@
-"""From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
+"""From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`.
+
+And from the weights that the package ships to scenario sets of any size: `scenarios(vix=45)`.
+"""
 
 import dataclasses
 import functools
+import importlib.metadata
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from safetensors.torch import load_file
 from tqdm import tqdm
 
 from chaoslib import diffusion, timegan, vae
 from chaoslib.metrics import realised_vol
-from chaoslib.windows import Scaler, VIXCondition, standardise
+from chaoslib.runs import sha256, whole_file
+from chaoslib.windows import Scaler, VIXCondition, VIXLaw, standardise
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1000  # windows decoded at a time: bounds memory and fits the cache
 SPREADS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # settings of stress_scale * temperature that `turn_knobs` tries
+WEIGHTS = Path(__file__).parent / "weights"  # of the published run, seed 0: for sampling alone, in half precision
 BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # and of the bias, away from the model as trained
 
 
@@ -30,7 +40,7 @@ class LatentGenerator:
 
     latent_scaler : what standardised latents are restored with; beside a prior, `vae.stress_prior`, or None for N(0, I)
     convention : which latents the denoiser learned, "post" or "mu"; must be the latent scaler's
-    steps : DDIM steps unless `sample` is told otherwise
+    sampler, steps : of `diffusion.sample_latents`, unless `sample` is told otherwise
     condition : which VIX a conditional model is given; None for an unconditional one
     """
 
@@ -41,6 +51,7 @@ class LatentGenerator:
     convention: str = ""
     steps: int = 200
     condition: VIXCondition | None = None
+    sampler: str = "ddim"
 
     def __post_init__(self):
         if bool(self.decoder.shape.cond_dim) != (self.condition is not None):
@@ -70,7 +81,7 @@ class LatentGenerator:
         temperature: float = 1.0,
         stress_scale: float = 1.0,
         bias: float = 1.0,
-        sampler: str = "ddim",
+        sampler: str | None = None,
         steps: int | None = None,
         progress: bool = False,
     ) -> np.ndarray:
@@ -110,7 +121,7 @@ class LatentGenerator:
         generator: torch.Generator,
         vix: float | np.ndarray | None = None,
         guidance: float = 1.0,
-        sampler: str = "ddim",
+        sampler: str | None = None,
         steps: int | None = None,
     ) -> torch.Tensor:
         """(n, D) standardised latents, as the denoiser knows them; for a VAE alone draws from its prior."""
@@ -122,8 +133,8 @@ class LatentGenerator:
         if self.denoiser is None:
             return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(self.device)
         return diffusion.sample_latents(
-            self.denoiser, n, sampler=sampler, steps=self.steps if steps is None else steps, generator=generator,
-            cond=self.as_tensor(given), guidance=guidance,
+            self.denoiser, n, sampler=self.sampler if sampler is None else sampler,
+            steps=self.steps if steps is None else steps, generator=generator, cond=self.as_tensor(given), guidance=guidance,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -154,6 +165,8 @@ class LatentGenerator:
     @torch.no_grad()
     def encode(self, windows: np.ndarray, vix: float | np.ndarray | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means and log-variances, each (N, D), of log-return windows (N, L), as the VAE has them."""
+        if self.decoder.encoder is None:
+            raise ValueError("these weights have no encoder, they sample only: load the model of a finished run")
         values, _ = standardise(windows, self.scaler, self.condition, given := self.given(vix, len(windows)))
         return self.decoder.encode(torch.from_numpy(values).to(self.device), self.as_tensor(given))
 
@@ -212,6 +225,7 @@ class LatentGenerator:
         tensors = {f"vae.{name}": tensor for name, tensor in self.decoder.state_dict().items()}
         if self.denoiser is not None:
             shapes |= {"denoiser": self.denoiser.shape.to_dict(), "convention": self.convention, "steps": self.steps}
+            shapes |= {"sampler": self.sampler}
             tensors |= {f"denoiser.{name}": tensor for name, tensor in self.denoiser.state_dict().items()}
         if self.latent_scaler is not None:
             shapes["latents"] = self.latent_scaler.convention
@@ -315,6 +329,8 @@ def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGA
         return TimeGANGenerator(model.eval().requires_grad_(False))
     scaler = Scaler(**shapes["scaler"])
     decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
+    if not part(tensors, "vae.encoder."):
+        decoder.encoder = None
     decoder.load_state_dict(part(tensors, "vae."))
     condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None
     latent_scaler = None
@@ -325,10 +341,126 @@ def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGA
     denoiser = diffusion.Denoiser(diffusion.DenoiserShape(**shapes["denoiser"])).to(device)
     denoiser.load_state_dict(part(tensors, "denoiser."))
     return LatentGenerator(
-        decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"], condition
-    )
+        decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"], condition,
+        shapes.get("sampler", "ddim"),
+    )  # fmt: skip
 
 
 def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Tensors of one network, without its prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+@functools.cache
+def published(model: str = "cond_norm") -> LatentGenerator:
+    """A model that the package ships: `ldm_post`, `cond_end`, `cond_start` or `cond_norm`, of the published run's seed 0.
+
+    Raises ValueError for another name, or when the weights are not those that `weights.json` beside them describes.
+    """
+    known = json.loads((WEIGHTS / "weights.json").read_text())["models"]
+    if model not in known:
+        raise ValueError(f"unknown model {model!r}: the package ships {', '.join(known)}")
+    for name, digest in known[model]["files"].items():
+        if sha256(WEIGHTS / model / name) != digest:
+            raise ValueError(f"chaoslib/weights/{model}/{name} was changed: install the package again")
+    return load(WEIGHTS / model, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def scenarios(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, model: str = "cond_norm") -> np.ndarray:
+    """(n, days) float32 daily log-returns, as fractions, of what may follow a close at this VIX.
+
+    vix : close of the day before the first return, index points; see `LatentGenerator.sample` for its range
+    days : up to the 50 of a window by leaving out the last; beyond, windows are chained, the VIX of each drawn from the
+        one before by a fitted law (`windows.VIXLaw`): experimental, see notebook 10
+    model : `cond_norm`, or `cond_start`, both told the VIX before the window
+    The first n scenarios of a larger set with the same arguments are these n. Raises ValueError for a model that is told
+    the VIX at the window's end, or none.
+    """
+    return np.concatenate(list(scenario_chunks(vix, n=n, days=days, seed=seed, model=model)))
+
+
+def scenario_chunks(vix: float, *, n: int, days: int, seed: int, model: str, first: int = 0) -> Iterator[np.ndarray]:
+    """`scenarios` in parts of at most `CHUNK`, so that any number fits in memory; `first` is a multiple of `CHUNK`."""
+    generator = published(model)
+    if generator.vix_at != "start":
+        told = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
+        raise ValueError(f"{model} is told {told}: for what follows a VIX use cond_norm or cond_start")
+    if n < 1 or days < 1:
+        raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day")
+    if np.ndim(vix) != 0:
+        raise ValueError("vix is one number for a set of scenarios: call once for each level")
+    law = VIXLaw(**json.loads((WEIGHTS / "weights.json").read_text())["vix_law"])
+    for start in range(first, n, CHUNK):
+        made = chain(generator, law, np.full(CHUNK, float(vix)), days=days, seed=(seed, start // CHUNK))
+        yield made[: n - start]
+
+
+def chain(generator: LatentGenerator, law: VIXLaw, vix: np.ndarray, *, days: int, seed: tuple[int, ...]) -> np.ndarray:
+    """(n, days) log-returns after VIX (n,): windows end to end, each from the VIX that the law draws for the last one's end.
+
+    A VIX that is drawn outside the training windows' range is replaced by the nearest inside.
+    """
+    length, parts = generator.scaler.seq_len, []
+    for link in range(-(-days // length)):
+        noise, draw = np.random.SeedSequence((*seed, link)).generate_state(2)
+        parts.append(generator.sample(len(vix), seed=int(noise), vix=vix))
+        drawn = law.draw(parts[-1], vix, rng=np.random.default_rng(draw))
+        vix = np.clip(drawn, generator.condition.lowest, generator.condition.highest)
+    return np.concatenate(parts, axis=1)[:, :days]
+
+
+def scenarios_to_parquet(
+    folder: Path | str,
+    vix: float,
+    n: int = 1_000_000,
+    days: int = 50,
+    seed: int = 0,
+    *,
+    model: str = "cond_norm",
+    shard: int = 50_000,
+    progress: bool = False,
+) -> Path:
+    """Write `scenarios` as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>, in bounded memory.
+
+    Returns the sidecar `scenarios.json`, which says what was asked of which weights, and at the end names every shard with
+    its sha256. A call that was interrupted goes on where it stopped when repeated. Raises ValueError when the folder
+    holds another set.
+    """
+    if shard < CHUNK or shard % CHUNK:
+        raise ValueError(f"shard is {shard}: use a multiple of {CHUNK}")
+    folder = Path(folder)
+    shipped = json.loads((WEIGHTS / "weights.json").read_text())["models"]
+    asked = {"vix": float(vix), "n": n, "days": days, "seed": seed, "model": model, "shard": shard}
+    asked |= {"weights": shipped.get(model), "unit": "daily log-returns, fractions", "experimental": days > 50}
+    asked |= {"chaoslib": importlib.metadata.version("chaoslib"), "torch": torch.__version__}
+    next(scenario_chunks(vix, n=1, days=1, seed=seed, model=model))  # refuses before anything is written
+    asked["extrapolated"] = bool(published(model).condition.extrapolated(np.array([vix]))[0])
+    sidecar = folder / "scenarios.json"
+    if sidecar.exists() and {key: json.loads(sidecar.read_text()).get(key) for key in asked} != asked:
+        raise ValueError(f"{folder} holds other scenarios: choose an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(sidecar, asked)
+    files = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
+    for number, path in enumerate(tqdm(files, disable=not progress, desc="writing", unit="shard")):
+        if not path.exists():
+            write_shard(path, range(number * shard, min(n, (number + 1) * shard)), asked)
+    finished = {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(sidecar, asked | finished | {"files": {path.name: sha256(path) for path in files}})
+    return sidecar
+
+
+def write_shard(path: Path, rows: range, asked: dict) -> None:
+    """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk."""
+    schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, asked["days"] + 1))])
+    options = {key: asked[key] for key in ("days", "seed", "model")}
+    with whole_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
+        first = rows.start
+        for chunk in scenario_chunks(asked["vix"], n=rows.stop, first=first, **options):
+            columns = [np.arange(first, first + len(chunk)), *np.ascontiguousarray(chunk.T)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            first += len(chunk)
+
+
+def write_json(path: Path, content: dict) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")

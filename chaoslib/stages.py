@@ -43,7 +43,7 @@ def nodes(root: Path, profile: str = "paper") -> list[str]:
     published = sorted(path.stem for path in (root / "params/paper").glob("*.yaml"))
     folder = root / "params" / profile
     if not folder.is_dir():
-        known = ", ".join(sorted(path.name for path in (root / "params").iterdir()))
+        known = ", ".join(sorted(path.name for path in (root / "params").iterdir() if path.is_dir()))
         raise ParamsError(f"unknown profile {profile!r}: params/ holds {known}")
     for path in sorted(folder.glob("*.yaml")):
         if path.stem not in published:

@@ -18,10 +18,15 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from chaoslib import runs, stages, tables
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLES = ("09_evaluation", "10_stress_test")  # the stages that write tables of the paper
+SHIPPED = {"ldm_post": "06_diffusion.post"} | {
+    f"cond_{name}": f"06_diffusion.cond_{name}" for name in ("end", "start", "norm")
+}
 
 
 def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], runs.Artefact]:
@@ -83,6 +88,28 @@ def count_weights(path: Path) -> int:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118, not a dict
 
 
+def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, to: Path) -> dict:
+    """Write what the package ships: the models of one seed in half precision and without encoders, with their hashes.
+
+    They sample in few steps of second order, which follow the many of first order closely. Returns what weights.json says.
+    """
+    shipped = {}
+    for name, node in SHIPPED.items():
+        source = finished[node, seed].folder
+        kept = {key: value for key, value in load_file(source / "model.safetensors").items() if "encoder" not in key}
+        tensors = {key: value if key.startswith("latents.") else value.half() for key, value in kept.items()}
+        shapes = json.loads((source / "model.json").read_text()) | {"sampler": "dpm", "steps": 25}
+        (to / name).mkdir(parents=True, exist_ok=True)
+        files = {"model.json": shapes, "model.safetensors": tensors}
+        for file, content in files.items():
+            runs.write(to / name / file, content, Path(file).suffix)
+        shipped[name] = {"node": stages.place(node, seed), "source_sha256": finished[node, seed].sums["model.safetensors"]}
+        shipped[name] |= {"files": {file: runs.sha256(to / name / file) for file in files}}
+    law = finished["10_stress_test", 0].json("vix_law.json")
+    runs.write(to / "weights.json", {"models": shipped, "vix_law": law}, ".json")
+    return shipped
+
+
 def few_colours(png: str, colours: int = 128) -> str:
     """A picture in base64 with a palette: a third of the bytes, and no difference to see."""
     small = io.BytesIO()
@@ -114,6 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("to", type=Path, help="where figures, tables/ and run_metadata.json go")
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the run; figures come from the first")
     parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
+    parser.add_argument("--weights", type=Path, help="also write the weights that the package ships here")
     options = parser.parse_args(arguments)
     finished = finished_nodes(options.run_dir, options.seeds)
     timings, metadata = read_timings(options.run_dir, finished), collect_metadata(options.run_dir, finished)
@@ -123,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     for old in target.glob("fig*.*"):
         old.unlink()
 
-    written = [*finished["09_evaluation", 0].folder.glob("tables/*")]
+    written = [path for node in TABLES for path in finished[node, 0].folder.glob("tables/*")]
     for path in written:
         shutil.copy(path, target / "tables")
     for name, content in tables.both("timings", timings).items():
@@ -139,6 +167,8 @@ def main(arguments: list[str] | None = None) -> None:
         for place, node in shown.items():
             log = options.run_dir / "logs" / f"{place}.ipynb"
             (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
+    if options.weights:
+        publish_weights(finished, options.seeds[0], options.weights)
     runs.write(target / "run_metadata.json", metadata, ".json")
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
 

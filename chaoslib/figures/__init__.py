@@ -9,6 +9,7 @@ from chaoslib.figures.conditional import (
     sweep,
     volatility_against_vix,
 )
+from chaoslib.figures.forecasts import walk_forward
 from chaoslib.figures.history import price_history, split_overview, stress_share
 from chaoslib.figures.samples import acf, drawdowns, gallery, headline, histogram, paths, qq
 from chaoslib.figures.style import COLOURS, LABELS
@@ -57,4 +58,5 @@ __all__ = [
     "timegan_history",
     "vae_history",
     "volatility_against_vix",
+    "walk_forward",
 ]

@@ -37,6 +37,7 @@ COLOURS = {
     "cond_ldm_normalised": "#CC3311",
     "vix_scaled": "#117733",
     "vix_kernel_bootstrap": "#88CCEE",
+    "hs_500": "#777777",
 }
 LABELS = {
     "real_train": "real (train)",
@@ -55,6 +56,7 @@ LABELS = {
     "cond_ldm_normalised": "conditional, VIX-normalised",
     "vix_scaled": "VIX-scaled history",
     "vix_kernel_bootstrap": "VIX kernel bootstrap",
+    "hs_500": "500-day history",
 }
 SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
 DECODER_COLOURS = {

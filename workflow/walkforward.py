@@ -1,0 +1,82 @@
+"""Forecasts of value at risk and expected shortfall for every day since 1996, the models refitted each year.
+
+python workflow/walkforward.py year 2008 runs/walkforward/2008.npz
+python workflow/walkforward.py gather figures/walkforward runs/walkforward/*.npz
+
+`make walkforward` calls both, years side by side, and goes on where it stopped.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from chaoslib import backtest, data, figures, runs, tables
+from chaoslib.walkforward import MODELS, forecast_year
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def gather(to: Path, files: list[Path], params: dict) -> None:
+    """Tables `backtest` and `by_year`, the figure and meta.json, from the files of all years."""
+    years = [dict(np.load(path, allow_pickle=False)) for path in sorted(files)]
+    path = np.concatenate([year["log_return"] for year in years])
+    dates = np.concatenate([year["date"] for year in years])
+    models, horizons = [key.removesuffix("_n") for key in years[0] if key.endswith("_n")], params["HORIZONS"]
+    seeds = {name: params["SEED"] if name in MODELS else 0 for name in models}
+    forecasts = {
+        (name, seeds[name]): {
+            days: backtest.Tail(
+                np.concatenate([year[f"{name}_{days}"] for year in years]).astype(float), int(years[0][f"{name}_n"])
+            )
+            for days in horizons
+        }
+        for name in models
+    }
+    clamped = {(name, seeds[name]): int(sum(year[f"{name}_clamped"] for year in years)) for name in MODELS}
+    table = backtest.rows(forecasts, path, split="walk_forward", clamped=clamped, draws=params["DRAWS"])
+    (to / "tables").mkdir(parents=True, exist_ok=True)
+    written = tables.both("backtest", table) | tables.both("by_year", backtest.by_year(forecasts, path, dates))
+    for name, content in written.items():
+        runs.write(to / name, content, Path(name).suffix)
+    figure = figures.walk_forward(dates, backtest.loss_gaps(forecasts, path))
+    for suffix in (".pdf", ".png"):
+        figure.savefig(to / f"fig_walkforward{suffix}", dpi=200, metadata={"CreationDate": None} if suffix == ".pdf" else {})
+    days = [str(dates[0]), str(dates[-1])]
+    meta = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
+    runs.write(to / "meta.json", meta, ".json")
+    logging.info("gathered %d years in %s", len(years), to)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("year", help="refit and forecast one year")
+    one.add_argument("year", type=int)
+    one.add_argument("to", type=Path)
+    every = commands.add_parser("gather", help="tables and figure from the files of all years")
+    every.add_argument("to", type=Path)
+    every.add_argument("files", type=Path, nargs="+")
+    parser.add_argument(
+        "--params", type=json.loads, default={}, help="JSON of params that differ from params/walkforward.yaml"
+    )
+    options = parser.parse_args(arguments)
+    params = yaml.safe_load((ROOT / "params/walkforward.yaml").read_text()) | options.params
+    if options.command == "gather":
+        gather(options.to, options.files, params)
+        return
+    runs.use_one_thread()
+    runs.show_progress()
+    prices, _ = data.load_prices("sp500_logret", start=params["START"])
+    arrays = forecast_year(data.log_returns(prices), options.year, params, device=runs.device())
+    options.to.parent.mkdir(parents=True, exist_ok=True)
+    with runs.whole_file(options.to) as path:
+        runs.write(path, arrays, ".npz")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main()
