@@ -366,6 +366,14 @@ def published(model: str = "cond_norm") -> LatentGenerator:
     return load(WEIGHTS / model, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
+def require_forecaster(generator: LatentGenerator, name: str) -> LatentGenerator:
+    """The generator itself; raises ValueError unless it is told the VIX before a window, and so may say what follows."""
+    if generator.vix_at != "start":
+        told = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
+        raise ValueError(f"{name} is told {told}: for what follows a VIX use cond_norm or cond_start")
+    return generator
+
+
 def scenarios(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, model: str = "cond_norm") -> np.ndarray:
     """(n, days) float32 daily log-returns, as fractions, of what may follow a close at this VIX.
 
@@ -381,10 +389,7 @@ def scenarios(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, mode
 
 def scenario_chunks(vix: float, *, n: int, days: int, seed: int, model: str, first: int = 0) -> Iterator[np.ndarray]:
     """`scenarios` in parts of at most `CHUNK`, so that any number fits in memory; `first` is a multiple of `CHUNK`."""
-    generator = published(model)
-    if generator.vix_at != "start":
-        told = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
-        raise ValueError(f"{model} is told {told}: for what follows a VIX use cond_norm or cond_start")
+    generator = require_forecaster(published(model), model)
     if n < 1 or days < 1:
         raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day")
     if np.ndim(vix) != 0:

@@ -166,3 +166,18 @@ def reverse_stress(vix: np.ndarray, losses: np.ndarray, limit: float) -> float:
         return float(vix[0])
     share = (limit - losses[first - 1]) / (losses[first] - losses[first - 1])
     return float(np.exp(np.log(vix[first - 1]) + share * np.log(vix[first] / vix[first - 1])))
+
+
+def reverse_rows(curves: pd.DataFrame, limits: list[float]) -> pd.DataFrame:
+    """For each model, seed, portfolio and limit the smallest VIX whose `es_99` passes the limit, from rows of `stress`.
+
+    Columns model, seed, portfolio, horizon_days, limit, vix, vix_low and vix_high, from the ends of the interval of es_99.
+    """
+    found, keys = [], ["model", "seed", "portfolio", "horizon_days"]
+    ends = {"vix": "es_99", "vix_low": "es_99_high", "vix_high": "es_99_low"}
+    for key, group in curves.sort_values("target_vix").groupby(keys, sort=False):
+        levels = group["target_vix"].to_numpy()
+        for limit in limits:
+            reached = {name: reverse_stress(levels, group[column].to_numpy(), limit) for name, column in ends.items()}
+            found.append(dict(zip(keys, key, strict=True)) | {"limit": limit} | reached)
+    return pd.DataFrame(found)

@@ -159,6 +159,7 @@ def noise_floor(
     mean_block: float = 250.0,
     length: int | None = None,
     ends: np.ndarray | None = None,
+    stride: int = 1,
     seed: int = 0,
 ) -> NoiseFloor:
     """The floor of a path (T,) from n copies.
@@ -166,6 +167,7 @@ def noise_floor(
     length : days of a copy, those of the path unless given: what a history so short may look like
     ends : (T,) days on which a window may end, all unless given: the windows of stress, say, of history and copies alike;
         copies with fewer than `seq_len` such windows are left out
+    stride : days between the windows of history and copies alike; neighbours of long windows say nearly the same
     Raises ValueError when the path or `length` is shorter than a window, or fewer than half of the copies are left.
     """
     if min(len(path), length or len(path)) < seq_len:
@@ -173,7 +175,7 @@ def noise_floor(
 
     def windows_of(days: np.ndarray) -> np.ndarray:
         windows = cut(path[days], seq_len)
-        return windows if ends is None else windows[ends[days][seq_len - 1 :]]
+        return (windows if ends is None else windows[ends[days][seq_len - 1 :]])[::stride]
 
     drawn = map(windows_of, copies(len(path), n, length=length, mean_block=mean_block, seed=seed))
     kept = [facts(windows) for windows in drawn if ends is None or len(windows) >= seq_len]

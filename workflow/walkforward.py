@@ -69,7 +69,6 @@ def main(arguments: list[str] | None = None) -> None:
         gather(options.to, options.files, params)
         return
     runs.use_one_thread()
-    runs.show_progress()
     prices, _ = data.load_prices("sp500_logret", start=params["START"])
     arrays = forecast_year(data.log_returns(prices), options.year, params, device=runs.device())
     options.to.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from chaoslib.figures.conditional import (
     sweep,
     volatility_against_vix,
 )
-from chaoslib.figures.forecasts import walk_forward
+from chaoslib.figures.forecasts import exceedances, history_fans, long_horizons, losses_against_vix, walk_forward
 from chaoslib.figures.history import price_history, split_overview, stress_share
 from chaoslib.figures.samples import acf, drawdowns, gallery, headline, histogram, paths, qq
 from chaoslib.figures.style import COLOURS, LABELS
@@ -33,16 +33,20 @@ __all__ = [
     "decoded_windows",
     "diffusion_training",
     "drawdowns",
+    "exceedances",
     "fan",
     "forest",
     "gallery",
     "guidance_dial",
     "headline",
     "histogram",
+    "history_fans",
     "latent_map",
     "latent_report",
     "latent_space",
     "latent_use",
+    "long_horizons",
+    "losses_against_vix",
     "memorisation",
     "mode_collapse",
     "paths",

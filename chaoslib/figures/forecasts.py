@@ -1,9 +1,107 @@
-"""Risk of scenarios: fans, losses against the VIX, forecasts against what happened."""
+"""Risk of scenarios: losses against the VIX, forecasts against what happened, longer horizons."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from chaoslib.figures.style import COLOURS, LABELS, TWO_COLUMNS, canvas, styled
+from chaoslib import metrics
+from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, styled
+
+PORTFOLIO_LABELS = {
+    "long": "long index",
+    "leveraged_2x": "2× daily",
+    "protective_put": "protective put",
+    "vol_target": "volatility target",
+}
+
+
+@styled
+def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
+    """Expected shortfall of each portfolio against the VIX of its scenarios, a line a model and seed.
+
+    curves : columns model, seed, portfolio, target_vix, es_99 and extrapolated, for one horizon; dotted where extrapolated
+    limits : losses whose smallest VIX is sought, drawn as lines
+    """
+    names = list(curves["portfolio"].unique())
+    figure, axes = canvas(1, len(names), width=TWO_COLUMNS, height=2.5, sharex=True)
+    for axis, name in zip(axes, names, strict=True):
+        for (model, _), group in curves[curves["portfolio"] == name].groupby(["model", "seed"], sort=False):
+            known = group[~group["extrapolated"]]
+            axis.plot(known["target_vix"], PERCENT * known["es_99"], color=COLOURS[model], label=LABELS[model])
+            axis.plot(group["target_vix"], PERCENT * group["es_99"], color=COLOURS[model], linestyle=":", linewidth=0.8)
+        for limit in limits:
+            axis.axhline(PERCENT * limit, color="grey", linewidth=0.7, linestyle="--")
+        axis.set_xscale("log")
+        axis.set_xticks([10, 20, 40, 80], [10, 20, 40, 80])
+        axis.minorticks_off()
+        axis.set_title(PORTFOLIO_LABELS.get(name, name), loc="left")
+        axis.set_xlabel("VIX before")
+    axes[0].set_ylabel("50-day ES 99 % (% of value)")
+    named = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
+    return figure
+
+
+@styled
+def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.ndarray], *, title: str = "") -> Figure:
+    """What happened (T,) over the value at risk (T,) of each model, log-returns; ticks mark days below it.
+
+    dates : (T,) days of the forecasts
+    """
+    figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=2.8)
+    axis.plot(dates, PERCENT * outcome, color="#BBBBBB", linewidth=0.6)
+    lowest = PERCENT * min(outcome.min(), *(each.min() for each in forecasts.values()))
+    for row, (model, quantile) in enumerate(forecasts.items()):
+        hits = outcome < quantile
+        axis.plot(dates, PERCENT * quantile, color=COLOURS[model], label=f"{LABELS[model]}: {hits.sum()} below")
+        axis.scatter(dates[hits], np.full(hits.sum(), lowest - 1.2 * (row + 1)), marker="|", s=14, color=COLOURS[model])
+    axis.set_ylabel("log-return (%)")
+    axis.set_title(title, loc="left")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
+    """Realised paths in the fan of the model that was told the VIX of the day before.
+
+    episodes : name, vix, split and log_returns (L,) of each; fans : name -> generated windows (N, L)
+    """
+    figure, axes = canvas(1, len(episodes), width=TWO_COLUMNS, height=2.4, sharey=True)
+    for axis, episode in zip(axes, episodes, strict=True):
+        levels = PERCENT * np.cumsum(fans[episode["name"]], axis=1)
+        days = np.arange(1, levels.shape[1] + 1)
+        for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
+            band = np.quantile(levels, [low, high], axis=0)
+            label = f"{low * 100:g}–{high * 100:g} %"
+            axis.fill_between(days, *band, color=COLOURS["cond_ldm_normalised"], alpha=alpha, linewidth=0, label=label)
+        path = PERCENT * np.cumsum(episode["log_returns"])
+        axis.plot(days[: len(path)], path, color=SPLIT_COLOURS[episode["split"]], linewidth=1.4)
+        axis.set_title(f"{episode['name']}, VIX {episode['vix']:.0f}\n({episode['split']})", loc="left")
+        axis.set_xlabel("day")
+    axes[0].set_ylabel("cumulative log-return (%)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
+def long_horizons(samples: dict[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Laws of what longer windows do, real against chained: days -> real (N, days), chained (M, days) log-returns."""
+    figure, axes = canvas(len(samples), 3, width=TWO_COLUMNS, height=1.7 * len(samples))
+    outcomes = {
+        "realised volatility (% per day)": lambda w: PERCENT * metrics.realised_vol(w),
+        "maximum drawdown (%)": lambda w: PERCENT * metrics.max_drawdown(w),
+        "cumulative log-return (%)": lambda w: PERCENT * np.sum(w, axis=1, dtype=float),
+    }
+    for row, (days, (real, chained)) in enumerate(samples.items()):
+        for axis, (label, outcome) in zip(axes[3 * row :], outcomes.items(), strict=False):
+            density(axis, outcome(real), color=COLOURS["real_train"], label="real (train)", linewidth=1.8)
+            density(axis, outcome(chained), color=COLOURS["cond_ldm_normalised"], label="chained windows")
+            axis.set_xlabel(label)
+            axis.set_yticks([])
+        axes[3 * row].set_ylabel(f"{days} days")
+    axes[0].legend()
+    return figure
 
 
 @styled
