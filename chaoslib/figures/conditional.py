@@ -15,8 +15,15 @@ ANCHORS = {"end": "VIX at the window's end", "start": "VIX before the window"}
 
 
 @styled
-def fan(generated: dict[float, np.ndarray], real: dict[float, np.ndarray], *, shown: int = 40, seed: int = 0) -> Figure:
-    """Cumulative returns at each VIX: bands of the generated windows over paths of real ones, (N, L) each."""
+def fan(
+    generated: dict[float, np.ndarray],
+    real: dict[float, np.ndarray],
+    *,
+    model: str = "cond_ldm",
+    shown: int = 40,
+    seed: int = 0,
+) -> Figure:
+    """Cumulative returns at each VIX: bands of the model's windows over paths of real ones, (N, L) each."""
     wide = len(generated) > 1
     figure, axes = canvas(
         1, len(generated), width=TWO_COLUMNS if wide else ONE_COLUMN, height=2.3 if wide else 2.6, sharey=True
@@ -28,12 +35,12 @@ def fan(generated: dict[float, np.ndarray], real: dict[float, np.ndarray], *, sh
         for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
             band = np.quantile(levels, [low, high], axis=0)
             axis.fill_between(
-                days, *band, color=COLOURS["cond_ldm"], alpha=alpha, linewidth=0, label=f"{low * 100:g}–{high * 100:g} %"
+                days, *band, color=COLOURS[model], alpha=alpha, linewidth=0, label=f"{low * 100:g}–{high * 100:g} %"
             )
         paths = PERCENT * np.cumsum(real[vix], axis=1)
         for number, path in enumerate(paths[rng.permutation(len(paths))[:shown]]):
             axis.plot(days, path, color="black", linewidth=0.35, alpha=0.6, label="real" if number == 0 else None)
-        axis.plot(days, np.median(levels, axis=0), color=COLOURS["cond_ldm"], label="median")
+        axis.plot(days, np.median(levels, axis=0), color=COLOURS[model], label="median")
         axis.set_title(f"VIX {vix:g} ({len(real[vix])} real windows)", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
