@@ -175,7 +175,7 @@ def reverse_rows(curves: pd.DataFrame, limits: list[float]) -> pd.DataFrame:
     """
     found, keys = [], ["model", "seed", "portfolio", "horizon_days"]
     ends = {"vix": "es_99", "vix_low": "es_99_high", "vix_high": "es_99_low"}
-    for key, group in curves.sort_values("target_vix").groupby(keys, sort=False):
+    for key, group in curves.sort_values("target_vix", kind="stable").groupby(keys, sort=False):
         levels = group["target_vix"].to_numpy()
         for limit in limits:
             reached = {name: reverse_stress(levels, group[column].to_numpy(), limit) for name, column in ends.items()}

@@ -1,5 +1,7 @@
 """Diffusion: identities of the schedule and of v, parity with independent schedulers, recovery of a known law."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -48,7 +50,7 @@ class GaussianOracle(torch.nn.Module):
         return a.sqrt() * noise - (1 - a).sqrt() * clean
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", diffusion.SAMPLERS)
 def test_with_the_exact_denoiser_samplers_recover_the_law(sampler):
     made = diffusion.sample_latents(GaussianOracle(1.5, 0.4), 20_000, sampler=sampler, steps=200, generator=seeded())
     torch.testing.assert_close(made.mean(dim=0), torch.full((2,), 1.5), atol=0.02, rtol=0)
@@ -79,6 +81,70 @@ def test_single_steps_agree_with_diffusers(sampler):
         torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=2e-3)
 
 
+def distortion(sampler: str, steps: int, *, std: float) -> float:
+    """Error of the standard deviation without that of sampling: the exact denoiser maps noise linearly to N(1.5, std^2)."""
+    options = {"sampler": sampler, "steps": steps}
+    made = diffusion.sample_latents(GaussianOracle(1.5, std, timesteps=1000), 2, generator=seeded(), **options)
+    noise = torch.randn(2, 2, generator=seeded())
+    slope = (made[1] - made[0]) / (noise[1] - noise[0])
+    torch.testing.assert_close(made, 1.5 + slope * noise, atol=1e-4, rtol=0)  # and the mean is exact
+    return slope.mean().item() - std
+
+
+@pytest.mark.parametrize("std", [0.4, 1.0])
+def test_the_corrected_sampler_is_as_exact_with_an_eighth_of_the_steps(std):
+    corrected = abs(distortion("dpm", 25, std=std))
+    assert corrected < 0.1 * abs(distortion("ddim", 25, std=std))
+    assert corrected < abs(distortion("ddim", 200, std=std))
+
+
+def test_halving_the_step_halves_the_error_of_ddim_and_nearly_quarters_that_of_dpm():
+    errors = {name: [distortion(name, steps, std=2.5) for steps in (50, 100, 200)] for name in ("ddim", "dpm")}
+    for coarse, fine in itertools.pairwise(errors["ddim"]):
+        assert coarse / fine == pytest.approx(2, abs=0.1)
+    for coarse, fine in itertools.pairwise(errors["dpm"]):
+        assert 3 < coarse / fine < 4.5  # short of 4 by a logarithm: log SNR has no smallest step at either end
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of diffusers
+@pytest.mark.parametrize("steps", [4, 5, 10])
+def test_the_corrected_sampler_agrees_with_diffusers(conditional, steps):
+    """From the second level on, since log SNR is infinite at the first, where there is nothing to be corrected."""
+    from diffusers import DPMSolverMultistepScheduler
+
+    timesteps, cond = conditional.shape.timesteps, torch.full((64, 1), 0.7)
+    alpha_bar = diffusion.cosine_alpha_bar(timesteps)
+    betas = (1 - alpha_bar.double()[1:] / alpha_bar.double()[:-1]).tolist()
+    options = {"prediction_type": "v_prediction", "algorithm_type": "dpmsolver++", "solver_order": 2}
+    reference = DPMSolverMultistepScheduler(timesteps, trained_betas=betas, lower_order_final=False, **options)
+    levels = [timesteps * left // steps for left in range(steps, 0, -1)]
+    reference.set_timesteps(timesteps=[level - 1 for level in levels[1:]])
+    z = torch.randn(64, 2, generator=seeded(3))
+    with torch.no_grad():
+        v = conditional(z, torch.tensor([timesteps]), cond)
+        z = diffusion.step(z, v, alpha_bar[timesteps], alpha_bar[levels[1]], sampler="ddim", generator=seeded())
+        for level in levels[1:]:
+            z = reference.step(conditional(z, torch.tensor([level]), cond), level - 1, z).prev_sample
+    ours = diffusion.sample_latents(conditional, 64, sampler="dpm", steps=steps, generator=seeded(3), cond=cond)
+    torch.testing.assert_close(ours, z, atol=1e-4, rtol=1e-4)
+    plain = diffusion.sample_latents(conditional, 64, sampler="ddim", steps=steps, generator=seeded(3), cond=cond)
+    assert (plain - z).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_there_is_nothing_to_correct_in_the_first_and_last_steps(conditional, steps):
+    made = [diffusion.sample_latents(conditional, 9, sampler=s, steps=steps, generator=seeded()) for s in ("ddim", "dpm")]
+    torch.testing.assert_close(*made)
+    assert torch.isfinite(made[1]).all()
+
+
+def test_step_ratio_is_measured_in_log_signal_to_noise():
+    levels = torch.tensor([0.5, 0.8, 0.9412])  # signal to noise of 1, 4 and 16
+    assert diffusion.step_ratio(*levels).item() == pytest.approx(1, abs=1e-3)
+    assert diffusion.step_ratio(*torch.tensor([0.5, 0.8, 0.8889])).item() == pytest.approx(0.5, abs=1e-3)  # 1, 4 and 8
+    assert diffusion.step_ratio(*torch.tensor([0.5, 0.6667, 0.8889])).item() == pytest.approx(2, abs=1e-3)  # 1, 2 and 8
+
+
 def test_training_and_sampling_recover_a_mixture_of_two_gaussians():
     centres = torch.tensor([[1.2, 0.0], [-0.8, 0.6]])
 
@@ -90,8 +156,8 @@ def test_training_and_sampling_recover_a_mixture_of_two_gaussians():
     shape = diffusion.DenoiserShape(latent_dim=2, hidden=64, blocks=2, timesteps=100)
     model, history = diffusion.fit_diffusion(draw, target, shape, epochs=150, lr=2e-3, ema_decay=0.99)
     assert history["loss"].iloc[-10:].mean() < 0.7 * history["loss"].iloc[0]
-    for sampler in ("ddim", "ddpm"):
-        made = diffusion.sample_latents(model, 4000, sampler=sampler, steps=100, generator=seeded(1))
+    for sampler, steps in (("ddim", 100), ("ddpm", 100), ("dpm", 20)):
+        made = diffusion.sample_latents(model, 4000, sampler=sampler, steps=steps, generator=seeded(1))
         share = (made[:, 0] < 0.2).float().mean()
         assert share.item() == pytest.approx(0.4, abs=0.06)
         torch.testing.assert_close(made.mean(dim=0), target.mean(dim=0), atol=0.1, rtol=0)
@@ -216,7 +282,7 @@ def test_average_vix_is_not_an_absent_one_after_training(toy_conditional):
     assert (absent - average).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("sampler", diffusion.SAMPLERS)
 def test_guidance_spans_null_and_conditional_samples(toy_conditional, sampler):
     model, cond = toy_conditional.denoiser, torch.full((30, 1), 1.2)
 

@@ -7,6 +7,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
+import matplotlib.dates
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ MODELS = [
     "cond_ldm_normalised",
     "vix_scaled",
     "vix_kernel_bootstrap",
+    "hs_500",
 ]
 ANNUAL = 100 * np.sqrt(252)  # daily volatility as a fraction -> percent per year
 GATE = {"std_ratio": (0.90, 1.10), "q01_ratio": (0.85, 1.15), "log_rv_sd_ratio": (0.85, 1.15)}
@@ -177,6 +179,53 @@ def scorecard_rows(*models: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+DAYS = pd.bdate_range("2020-01-06", periods=60).to_numpy()
+
+
+def loss_rows() -> pd.DataFrame:
+    """Two seeds of one model and one of another, two portfolios; the last VIX of the first model is extrapolated."""
+    seeds = [("cond_ldm_normalised", 0), ("cond_ldm_normalised", 1), ("gjr_fhs", 0)]
+    rows = [
+        {"model": model, "seed": seed, "portfolio": name, "target_vix": vix, "es_99": 0.001 * vix * (1 + k) + 0.01 * number}
+        for number, (model, seed) in enumerate(seeds)
+        for k, name in enumerate(("long", "vol_target"))
+        for vix in (15, 40, 80)
+    ]
+    rows = pd.DataFrame(rows)
+    return rows.assign(extrapolated=(rows["model"] == "cond_ldm_normalised") & (rows["target_vix"] == 80))
+
+
+def var_forecasts() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """60 outcomes, and the values at risk of two models; the days 3, 40 and 59 lie below both, 20 below the first."""
+    outcome = 0.01 * np.random.default_rng(0).uniform(-1, 1, 60)
+    outcome[[3, 40, 59]], outcome[20] = -0.05, -0.025
+    return outcome, {"gjr_fhs": np.full(60, -0.02), "hs_500": np.linspace(-0.03, -0.04, 60)}
+
+
+def happened() -> list[dict]:
+    """Two episodes, the second of fewer days than the fan of 50."""
+    returns = np.random.default_rng(4).normal(0, 0.02, (2, 50))
+    first = {"name": "Sep 2008", "vix": 25.4, "split": "train", "log_returns": returns[0]}
+    return [first, {"name": "Mar 2020", "vix": 61.6, "split": "test", "log_returns": returns[1][:20]}]
+
+
+def fans() -> dict[str, np.ndarray]:
+    return {"Mar 2020": 3 * windows(1), "Sep 2008": windows(0)}  # their order is not that of the episodes
+
+
+def long_samples() -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    return {days: (windows_of(days, 0, 90), 1.3 * windows_of(days, 1, 120)) for days in (100, 250)}
+
+
+def windows_of(days: int, seed: int, n: int) -> np.ndarray:
+    return np.concatenate([windows(seed + 10 * k, n) for k in range(days // 50)], axis=1)
+
+
+def loss_gaps() -> dict[int, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return {days: {name: rng.normal(0, 0.1, 61 - days) for name in ("cond_ldm", "vix_scaled")} for days in (1, 10)}
+
+
 SOME = ("real_train", "gjr_fhs", "ldm_post")
 DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "price_history": (price_history, 3, 4),
@@ -205,12 +254,13 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
         3,
         7,
     ),
-    "paths": (lambda: figures.paths(samples(*MODELS[:-1]), shown=5), 16, 75),
+    "paths": (lambda: figures.paths(samples(*MODELS[:15]), shown=5), 16, 75),
     "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 0),
     "qq": (lambda: figures.qq(samples(*SOME)), 1, 3),
     "acf": (lambda: figures.acf(samples(*SOME), max_lag=12), 2, 8),
     "drawdowns": (lambda: figures.drawdowns(samples(*SOME)), 1, 3),
     "headline": (lambda: figures.headline(samples(*SOME)), 3, 18),
+    "exceedances": (lambda: figures.exceedances(DAYS, *var_forecasts(), title="1 day, 1 %"), 1, 3),
     "fan": (lambda: figures.fan(at_vix(15, 20, 40), at_vix(15, 20, 40, seed=5), shown=5), 3, 18),
     "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 17),
     "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
@@ -229,6 +279,10 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
         14,
     ),
     "latent_map": (lambda: figures.latent_map(latents(), np.linspace(9, 82, 200), shown=100), 3, 0),
+    "history_fans": (lambda: figures.history_fans(happened(), fans()), 2, 2),
+    "long_horizons": (lambda: figures.long_horizons(long_samples()), 6, 12),
+    "losses_against_vix": (lambda: figures.losses_against_vix(loss_rows(), [0.1, 0.25]), 2, 16),
+    "walk_forward": (lambda: figures.walk_forward(DAYS, loss_gaps()), 2, 6),
     "memorisation": (lambda: figures.memorisation(windows(0), samples("gjr_fhs", "ldm_post"), windows(3)), 1, 3),
 }
 
@@ -268,7 +322,8 @@ def test_figure_is_complete(name):
             f"{axis} says nothing"
         )
     named = [*sup, *(axis.get_xlabel() for axis in shown), *(axis.get_ylabel() for axis in shown)]
-    assert sum(bool(text) for text in named) >= 2  # both directions have a meaning
+    dated = [isinstance(axis.xaxis.get_major_locator(), mpl.dates.DateLocator) for axis in shown]  # years need no label
+    assert sum(bool(text) for text in [*named, *dated]) >= 2  # both directions have a meaning
     figure.canvas.draw()  # layout and text can be rendered
 
 
@@ -324,6 +379,17 @@ def test_fan_shows_the_median_and_bands_of_the_generated_and_paths_of_the_real()
         found = [int(np.flatnonzero(np.isclose(known, path.get_ydata()).all(axis=1)).item()) for path in paths]
         assert len(set(found)) == 5  # real ones, each drawn once
         assert axis.get_title(loc="left") == f"VIX {vix} (7 real windows)"
+
+
+@pytest.mark.parametrize("model", ["cond_ldm", "cond_ldm_normalised", "gjr_fhs"])
+def test_a_fan_has_the_colour_of_its_model(model):
+    given = at_vix(15), at_vix(15, seed=5)
+    options = {} if model == "cond_ldm" else {"model": model}
+    (axis,) = figures.fan(*given, shown=5, **options).axes
+    *paths, median = axis.lines
+    assert median.get_color() == figures.COLOURS[model]
+    assert {to_rgb(band.get_facecolor()[0, :3]) for band in axis.collections} == {to_rgb(figures.COLOURS[model])}
+    assert {path.get_color() for path in paths} == {"black"}
 
 
 def test_a_fan_of_one_vix_shows_every_real_path_when_there_are_few():
@@ -571,3 +637,113 @@ def test_a_copy_stands_at_distance_zero():
     ends = {line.get_label(): line.get_xdata()[-1] for line in axis.lines}
     assert ends[figures.LABELS["gjr_fhs"]] < 1e-3
     assert ends[figures.LABELS["ldm_post"]] > 0.5
+
+
+def legend_of(figure: Figure) -> list[str]:
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_losses_are_drawn_against_the_vix_for_each_seed_and_dotted_where_extrapolated():
+    rows = loss_rows()
+    figure = figures.losses_against_vix(rows, [0.1, 0.25])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["long index", "volatility target"]
+    for axis, name in zip(figure.axes, ("long", "vol_target"), strict=True):
+        *curves, low, high = axis.lines
+        assert [limit.get_ydata() for limit in (low, high)] == [[10, 10], [25, 25]]
+        groups = rows[rows["portfolio"] == name].groupby(["model", "seed"], sort=False)
+        for number, ((model, _), group) in enumerate(groups):
+            solid, dotted = curves[2 * number : 2 * number + 2]
+            assert (solid.get_linestyle(), dotted.get_linestyle()) == ("-", ":")
+            assert solid.get_color() == dotted.get_color() == figures.COLOURS[model]
+            shown = group[~group["extrapolated"]]
+            assert len(shown) == (3 if model == "gjr_fhs" else 2)
+            np.testing.assert_allclose(solid.get_xydata(), np.column_stack([shown["target_vix"], 100 * shown["es_99"]]))
+            np.testing.assert_allclose(dotted.get_xydata(), np.column_stack([group["target_vix"], 100 * group["es_99"]]))
+    assert legend_of(figure) == [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"]]  # a seed is no model
+
+
+def test_a_portfolio_without_a_label_keeps_its_name():
+    rows = loss_rows().query("portfolio == 'long'").assign(portfolio="mine")
+    (axis,) = figures.losses_against_vix(rows, []).axes
+    assert axis.get_title(loc="left") == "mine"
+
+
+def test_exceedances_mark_the_days_below_the_value_at_risk():
+    outcome, forecasts = var_forecasts()
+    figure = figures.exceedances(DAYS, outcome, forecasts, title="1 day, 1 %")
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "1 day, 1 %"
+    real, *lines = axis.lines
+    np.testing.assert_allclose(real.get_ydata(), 100 * outcome)
+    np.testing.assert_array_equal(real.get_xdata(), DAYS)
+    assert legend_of(figure) == ["GJR-FHS: 4 below", "500-day history: 3 below"]
+    heights, days = [], {"gjr_fhs": [3, 20, 40, 59], "hs_500": [3, 40, 59]}
+    for line, ticks, (model, quantile) in zip(lines, axis.collections, forecasts.items(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), 100 * quantile)
+        assert line.get_color() == figures.COLOURS[model]
+        assert to_rgb(ticks.get_edgecolor()[0, :3]) == to_rgb(figures.COLOURS[model])
+        places, height = np.asarray(ticks.get_offsets()).T
+        np.testing.assert_allclose(places, mpl.dates.date2num(DAYS[days[model]]))
+        assert np.ptp(height) == 0
+        heights.append(height[0])
+    assert len(set(heights)) == 2  # a row for each model
+    assert max(heights) < 100 * min(outcome.min(), *(each.min() for each in forecasts.values()))  # below all lines
+
+
+def test_a_model_that_is_never_exceeded_has_no_tick():
+    (axis,) = figures.exceedances(DAYS, np.zeros(60), {"gjr_fhs": np.full(60, -0.02)}).axes
+    assert [len(ticks.get_offsets()) for ticks in axis.collections] == [0]
+
+
+def test_history_is_drawn_in_the_fan_of_its_own_name():
+    figure = figures.history_fans(happened(), fans())
+    colours = {"train": "#0072B2", "test": "#D55E00"}
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["Sep 2008, VIX 25\n(train)", "Mar 2020, VIX 62\n(test)"]
+    for axis, episode in zip(figure.axes, happened(), strict=True):
+        (path,) = axis.lines
+        days = len(episode["log_returns"])
+        np.testing.assert_array_equal(path.get_xdata(), np.arange(1, days + 1))
+        np.testing.assert_allclose(path.get_ydata(), 100 * np.cumsum(episode["log_returns"]))
+        assert path.get_color() == colours[episode["split"]]
+        levels = 100 * np.cumsum(fans()[episode["name"]], axis=1)
+        for band, (low, high) in zip(axis.collections, ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75)), strict=True):
+            corners = band.get_paths()[0].vertices
+            assert (corners[:, 0].min(), corners[:, 0].max()) == (1, 50)  # the whole fan, however short the path
+            for edge in np.quantile(levels, [low, high], axis=0):
+                assert np.isclose(corners[:, 1], edge[24]).any()
+    assert legend_of(figure) == ["1–99 %", "5–95 %", "25–75 %"]
+
+
+def test_long_horizons_show_the_laws_of_real_and_chained_windows():
+    given = long_samples()
+    axes = np.reshape(figures.long_horizons(given).axes, (2, 3))
+    outcomes = [metrics.realised_vol, metrics.max_drawdown, lambda w: w.sum(axis=1)]
+    labels = ["realised volatility (% per day)", "maximum drawdown (%)", "cumulative log-return (%)"]
+    for row, (days, samples) in zip(axes, given.items(), strict=True):
+        assert row[0].get_ylabel() == f"{days} days"
+        assert [axis.get_xlabel() for axis in row] == labels
+        for axis, outcome in zip(row, outcomes, strict=True):
+            assert [line.get_color() for line in axis.lines] == ["#000000", figures.COLOURS["cond_ldm_normalised"]]
+            for line, sample in zip(axis.lines, samples, strict=True):
+                grid, heights = line.get_data()
+                assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
+                values = 100 * outcome(sample)
+                assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(values.mean(), abs=0.2 * values.std())
+    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["real (train)", "chained windows"]
+
+
+def test_walking_forward_shows_losses_added_up_over_the_days_of_their_forecasts():
+    gaps = loss_gaps()
+    figure = figures.walk_forward(DAYS, gaps)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["1 day ahead, 1 %", "10 days ahead, 1 %"]
+    for axis, models in zip(figure.axes, gaps.values(), strict=True):
+        zero, *lines = axis.lines
+        assert list(zero.get_ydata()) == [0, 0]
+        assert zero.get_color() == figures.COLOURS["gjr_fhs"]
+        for line, (model, gap) in zip(lines, models.items(), strict=True):
+            assert line.get_color() == figures.COLOURS[model]
+            np.testing.assert_array_equal(line.get_xdata(), DAYS[: len(gap)])
+            assert np.diff(line.get_ydata(), prepend=0) == pytest.approx(gap)
+    assert legend_of(figure) == [figures.LABELS[name] for name in ("gjr_fhs", "cond_ldm", "vix_scaled")]

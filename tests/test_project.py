@@ -138,14 +138,14 @@ def test_progress_is_shown_as_it_comes_and_a_failure_in_full(root):
 
 
 SETTINGS = set(
-    "0 0.5 1 99 4 7 12 15 16 20 24 40 50 60 90 95 200 250 500 01 02 03 04 05 06 07 08 09 10 3.11 2020".split()
+    "0 0.5 1 5 99 4 7 12 15 16 20 24 40 45 50 60 90 95 200 250 500 01 02 03 04 05 06 07 08 09 10 3.11 1996 2020".split()
 )  # chosen or named, not measured: days, dimensions, percentages, VIX levels, notebooks, sections, copies, a crisis
 
 
 def test_every_other_number_of_readme_is_a_setting_or_in_a_table(root):
-    """Numbers of the prose, outside code and outside the four tables that have tests of their own."""
+    """Numbers of the prose, outside code and outside the tables that have tests of their own."""
     text = (root / "README.md").read_text()
-    for name in ("headline", "scorecard", "stress", "conditional", "crps"):
+    for name in ("headline", "scorecard", "stress", "conditional", "crps", "backtest", "walkforward"):
         text = re.sub(rf"<!-- {name} -->.*?<!-- {name} -->", "", text, flags=re.S)
     text = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.S)
     found = set(re.findall(r"(?<![\w.])\d+(?:[.,]\d+)*", text))
@@ -163,9 +163,21 @@ def test_every_other_number_of_readme_is_a_setting_or_in_a_table(root):
     assert len(set(tables["scorecard"]["metric"]) - {"skew", "excess_kurtosis"}) == 24
 
 
-def test_the_scorecard_in_readme_is_that_of_the_report(root):
+def load_report(root):
     spec = importlib.util.spec_from_file_location("report", root / "workflow/report.py")
     report = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(report)
+    return report
+
+
+@pytest.mark.parametrize(("name", "profile"), [("backtest", "paper"), ("walkforward", "walkforward")])
+def test_the_backtests_in_readme_are_those_of_the_tables(root, name, profile):
+    report, published = load_report(root), pd.read_csv(root / f"figures/{profile}/tables/backtest.csv")
+    shown = (root / "README.md").read_text().split(f"<!-- {name} -->")[1].strip()
+    assert shown == report.markdown(report.backtest_overview(published))
+
+
+def test_the_scorecard_in_readme_is_that_of_the_report(root):
+    report = load_report(root)
     tables = {path.stem: pd.read_csv(path) for path in (root / "figures/paper/tables").glob("*.csv")}
     assert (root / "README.md").read_text().split("<!-- scorecard -->")[1].strip() == report.markdown(report.summary(tables))

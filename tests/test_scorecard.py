@@ -159,6 +159,34 @@ def test_copies_without_an_episode_are_left_out(path):
         scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
 
 
+def test_a_stride_of_one_is_the_default(path):
+    plain, given = (scorecard.noise_floor(path, seq_len=L, n=4, mean_block=100, **kw) for kw in ({}, {"stride": 1}))
+    pd.testing.assert_frame_equal(given.table, plain.table)
+    pd.testing.assert_frame_equal(given.distances, plain.distances)
+
+
+def test_a_stride_leaves_out_windows_of_history_and_copies_alike(path, windows):
+    floor = scorecard.noise_floor(path, seq_len=L, n=3, mean_block=100, stride=7)
+    drawn = [scorecard.cut(path[days], L) for days in scorecard.copies(len(path), 3, mean_block=100)]
+    for name, value in scorecard.facts(windows[::7]).items():
+        np.testing.assert_array_equal(floor.real[name], value, err_msg=name)
+        np.testing.assert_array_equal(floor.copied[name], [scorecard.facts(c[::7])[name] for c in drawn], err_msg=name)
+
+
+def test_a_stride_counts_the_windows_that_are_kept(path, windows):
+    ends = np.abs(path) > 0.01
+    floor = scorecard.noise_floor(path, seq_len=L, n=3, ends=ends, stride=3)
+    expected = scorecard.facts(windows[ends[L - 1 :]][::3])
+    for name, value in floor.real.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_windows_that_hardly_overlap_say_nearly_the_same(path, floor):
+    strided = scorecard.noise_floor(path, seq_len=L, n=60, mean_block=100, stride=L // 2)
+    ratio = (strided.table["floor_median"] / floor.table["floor_median"]).drop(scorecard.UNRANKED)
+    assert 0.9 < ratio.median() < 1.4
+
+
 def test_copies_lie_inside_the_band_of_other_copies_at_the_nominal_rate(path, floor):
     other = floor.copy_distances(scorecard.noise_floor(path, seq_len=L, n=60, mean_block=100, seed=1))
     inside = (other <= floor.table["floor_p95"]).mean()

@@ -251,6 +251,14 @@ def test_a_vix_out_of_reach_is_refused_with_the_range_and_what_to_do(condition, 
         condition.check(np.array([20.0, vix]))
 
 
+def test_the_nearest_vix_is_itself_within_reach_and_an_end_of_it_beyond(condition):
+    vix = np.array([-3.0, 7.9, 8.0, 9.0, 20.0, 40.0, 45.0, 50.0, 50.1, 500.0])
+    found = condition.nearest(vix)
+    np.testing.assert_allclose(found, [8.0, 8.0, 8.0, 9.0, 20.0, 40.0, 45.0, 50.0, 50.0, 50.0])
+    condition.check(found)
+    np.testing.assert_array_equal(found[condition.reachable(vix)], vix[condition.reachable(vix)])  # to the bit
+
+
 def test_standardised_windows_come_back(condition):
     scaler = windows.Scaler(50, 0.0004, 0.012, 3.0, 0.4)
     vix = np.geomspace(10, 40, 30)
@@ -276,6 +284,87 @@ def test_normalised_windows_are_equally_wild_at_every_vix():
     values, _ = windows.standardise(real, windows.Scaler(50, 0.0, 0.01, 3.0, 0.4), fitted, vix)
     volatility = np.sqrt(np.mean(values**2, axis=1))
     np.testing.assert_allclose(volatility, volatility[0], rtol=1e-5)
+
+
+# The law of the VIX at a window's end
+
+
+def ending(recent: np.ndarray, *, before: float = 0.05, seed: int = 0) -> np.ndarray:
+    """(N, 50) windows whose last 20 days have a root mean square of exactly `recent` (N,), the 30 before another."""
+    noise = np.random.default_rng(seed).standard_normal((len(recent), 50))
+    last = noise[:, 30:] / np.sqrt(np.mean(noise[:, 30:] ** 2, axis=1, keepdims=True))
+    return np.concatenate([before * noise[:, :30], recent[:, None] * last], axis=1)
+
+
+@pytest.fixture
+def law() -> windows.VIXLaw:
+    return windows.VIXLaw(1.0, 0.3, 0.5, [-0.2, -0.1, 0.0, 0.3, 0.8])
+
+
+def end_of(start: np.ndarray, recent: np.ndarray) -> np.ndarray:
+    """VIX at the end by the law of the fixture, without its residual."""
+    return np.exp(1.0) * start**0.3 * recent**0.5
+
+
+def test_the_law_of_the_vix_is_recovered_where_it_holds_exactly():
+    rng = np.random.default_rng(1)
+    start, recent = np.exp(rng.normal(3, 0.4, 300)), np.exp(rng.normal(-4.6, 0.5, 300))
+    fitted = windows.fit_vix_law(ending(recent).astype(np.float32), start, end_of(start, recent))
+    assert (fitted.constant, fitted.start, fitted.vol) == pytest.approx((1.0, 0.3, 0.5), abs=1e-5)
+    assert np.abs(fitted.residual).max() < 1e-5
+
+
+def test_the_law_of_the_vix_is_recovered_under_noise_and_keeps_the_law_of_the_noise():
+    rng = np.random.default_rng(2)
+    start, recent = np.exp(rng.normal(3, 0.4, 20_000)), np.exp(rng.normal(-4.6, 0.5, 20_000))
+    noise = rng.beta(2, 5, size=20_000) - 2 / 7  # skewed, as the VIX is
+    fitted = windows.fit_vix_law(ending(recent), start, end_of(start, recent) * np.exp(noise))
+    assert (fitted.constant, fitted.start, fitted.vol) == pytest.approx((1.0, 0.3, 0.5), abs=0.03)
+    assert windows.VIXLaw(**fitted.to_dict()) == fitted
+    flat = np.full(20_000, 0.01)
+    drawn = np.log(fitted.draw(ending(flat), np.full(20_000, 20.0), rng=np.random.default_rng(3)))
+    drawn -= np.log(end_of(20.0, 0.01))
+    assert drawn.std() == pytest.approx(noise.std(), rel=0.03)
+    levels = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
+    np.testing.assert_allclose(np.quantile(drawn, levels), np.quantile(noise, levels), atol=0.01)
+
+
+def test_draws_of_the_vix_are_linear_between_the_quantiles_of_the_residual(law):
+    recent, start = np.full(40_000, 0.01), np.full(40_000, 20.0)
+    drawn = np.log(law.draw(ending(recent), start, rng=np.random.default_rng(0)) / end_of(20.0, 0.01))
+    assert (drawn.min(), drawn.max()) == pytest.approx((-0.2, 0.8), abs=1e-3)
+    levels = [0.125, 0.25, 0.5, 0.625, 0.75, 0.875]
+    np.testing.assert_allclose(np.quantile(drawn, levels), [-0.15, -0.1, 0.0, 0.15, 0.3, 0.55], atol=0.01)
+
+
+def test_the_vix_drawn_follows_the_last_twenty_days_and_the_vix_before_alone(law):
+    recent, start = np.geomspace(0.003, 0.04, 50), np.linspace(10, 60, 50)
+
+    def drawn(made: np.ndarray, vix: np.ndarray) -> np.ndarray:
+        return law.draw(made, vix, rng=np.random.default_rng(5))
+
+    plain = drawn(ending(recent), start)
+    assert plain.shape == (50,)
+    assert len(np.unique(plain / end_of(start, recent))) == 50  # each window has a residual of its own
+    np.testing.assert_allclose(drawn(ending(recent, before=0.5), start), plain)
+    np.testing.assert_allclose(drawn(ending(recent)[:, 30:], start), plain)
+    np.testing.assert_allclose(drawn(-ending(recent), start), plain)
+    np.testing.assert_allclose(drawn(ending(4 * recent), start), 2 * plain)
+    np.testing.assert_allclose(drawn(ending(recent), 2 * start), 2**0.3 * plain)
+    assert not np.isclose(law.draw(ending(recent), start, rng=np.random.default_rng(6)), plain).any()
+
+
+def test_the_twentieth_day_from_the_end_still_counts_and_the_one_before_not():
+    made = ending(np.full(1, 0.01))
+    for day, counts in ((29, False), (30, True), (49, True)):
+        changed = made.copy()
+        changed[0, day] += 0.1
+        assert (windows.recent_log_vol(changed)[0] != windows.recent_log_vol(made)[0]) == counts
+
+
+def test_days_without_a_move_give_a_vix_all_the_same(law):
+    drawn = law.draw(np.zeros((3, 50), dtype=np.float32), np.full(3, 20.0), rng=np.random.default_rng(0))
+    assert (np.isfinite(drawn) & (drawn > 0)).all()
 
 
 # Episodes and the summary

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from chaoslib import generate, probe, scorecard, stages, tables
+from chaoslib import backtest, generate, portfolios, probe, scorecard, stages, tables
 
 pytestmark = pytest.mark.end_to_end
 
@@ -100,6 +100,7 @@ def test_every_table_is_there_and_readable(workflow):
     wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
     wanted |= {"conditional", "conditional_summary", "crps", "sweep", "volatility", "guidance"}
     wanted |= {"scorecard", "yardstick", "referees", "strategies", "discriminator"}
+    wanted |= {"backtest", "stress", "reverse_stress", "episodes", "horizons"}
     assert wanted == set(workflow.tables())
     for name in wanted:
         frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
@@ -206,7 +207,7 @@ def test_samples_of_every_target_say_what_they_are(workflow):
 def test_every_figure_is_published_as_pdf_and_png(workflow):
     pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
     assert pdf == png
-    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 10)}
+    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 11)}
 
 
 def test_progress_names_stage_variant_and_seed(workflow):
@@ -249,6 +250,36 @@ def test_the_scorecard_holds_every_model_once_a_metric_and_reference(workflow):
     assert card[["distance", "floor_median", "floor_p95", "ratio"]].notna().all(axis=None)
 
 
+def test_stress_tables_hold_every_model_that_may_forecast(workflow):
+    """Models told the VIX at the window's end are not among them."""
+    stress = pd.read_csv(workflow.published / "tables/stress.csv")
+    assert list(stress.columns) == portfolios.COLUMNS
+    keys = [stress[name].unique() for name in ("model", "portfolio", "target_vix", "horizon_days")]
+    assert [set(values) for values in keys] == [
+        {"cond_ldm", "cond_ldm_normalised", "vix_scaled", "gjr_fhs"}, set(portfolios.PORTFOLIOS), {15, 30}, {1, 10, 50},
+    ]  # fmt: skip
+    assert len(stress) == 4 * 4 * 2 * 3
+    for name in portfolios.MEASURES:
+        assert (stress[f"{name}_low"] <= stress[name]).all()
+        assert (stress[name] <= stress[f"{name}_high"]).all()
+    backtests = pd.read_csv(workflow.published / "tables/backtest.csv")
+    assert list(backtests.columns) == backtest.COLUMNS
+    assert len(backtests) == 5 * 2 * 2
+    assert set(backtests["model"]) == set(stress["model"]) | {"hs_500"}
+    assert (backtests.query("model == 'gjr_fhs'")["dm_p_vs_fhs"] == 1).all()
+    splits = pd.read_csv(workflow.published / "tables/splits.csv").set_index("split")
+    assert (backtests["n"] == splits.loc["test", "n_days"] + 1 - backtests["horizon_days"]).all()
+
+
+def test_a_model_told_the_vix_at_the_end_gives_no_scenarios(workflow):
+    command = [sys.executable, "-m", "papermill", "notebooks/10_stress_test.ipynb", "refused.ipynb", "-k", "python3"]
+    command += ["-f", "params/paper/10_stress_test.yaml", "-f", "params/quick/10_stress_test.yaml", "--cwd", "."]
+    command += ["-r", "RUN_DIR", "runs/quick/sp500_logret", "-r", "SCENARIOS", "06_diffusion.cond_end"]
+    result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "06_diffusion.cond_end is told the VIX at the window's end, which looks back on the window" in result.stderr
+
+
 def test_the_report_is_written_from_the_tables(workflow):
     text = (workflow.published / "REPORT.md").read_text()
     card = pd.read_csv(workflow.published / "tables/scorecard.csv").query("reference == 'train' and model == 'ldm_post'")
@@ -278,15 +309,15 @@ def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
     ("node", "change", "reruns"),
     [
         ("06_diffusion.post", {"LR": 1.23e-4}, r"06_diffusion\.post"),
-        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional"),
+        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional|10_stress_test"),
         ("07_conditional", {"TARGETS": [15, 35]}, "07_conditional"),  # a new VIX retrains nothing
-        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*"),  # through the gate
+        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*|10_.*"),  # the gate
         ("08_timegan.full", {"LR": 1.23e-4}, r"08_timegan\.full"),
     ],
 )
 def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node, change, reruns):
     path = workflow.folder / f"params/quick/{node}.yaml"
-    expected = {f"seed0/{name}" for name in stages.nodes(root) if re.fullmatch(reruns, name)}
+    expected = {stages.place(name, 0) for name in stages.nodes(root) if re.fullmatch(reruns, name)}
     with edited(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | change)):
         assert workflow.planned() == expected | {"09_evaluation", "publish"}
 

@@ -122,6 +122,54 @@ def standing(card: pd.DataFrame) -> list[str]:
     return lines
 
 
+def backtest_summary(backtests: pd.DataFrame) -> pd.DataFrame:
+    """One row a model, horizon and level: means over seeds, and the smallest p-value of any seed."""
+    rows = []
+    for (days, level, model), group in backtests.groupby(["horizon_days", "level", "model"], sort=False):
+        row = {"days": days, "level": f"{level:.0%}", "model": label(model)}
+        row |= {"hits": f"{group['hits'].mean():.1f}", "expected": f"{group['expected'].iloc[0]:.1f}"}
+        least = {
+            "kupiec_p": "Kupiec",
+            "christoffersen_p": "Christoffersen",
+            "as_z2_p": "Z2",
+            "dm_p_vs_fhs": "FZ0 against FHS",
+        }
+        row |= {name: group[column].min() for column, name in least.items()}
+        rows.append(row | {"FZ0": group["fz0"].mean()})
+    return pd.DataFrame(rows).sort_values(["days", "level"], kind="stable")
+
+
+def backtest_overview(backtests: pd.DataFrame, level: float = 0.01) -> pd.DataFrame:
+    """README's table: one row a model, for each horizon hits and FZ0 as means over seeds, and smallest p-values."""
+    rows = []
+    for model, found in backtests[backtests["level"] == level].groupby("model", sort=False):
+        row = {"model": label(model)}
+        for days, group in found.groupby("horizon_days"):
+            ahead = f"{days} day{'s' if days > 1 else ''}"
+            row[f"{ahead}: hits of {group['expected'].iloc[0]:.1f}"] = spanned(group["hits"], 0 if len(group) == 1 else 1)
+            row |= {f"Z2 p, {ahead}": group["as_z2_p"].min(), f"FZ0, {ahead}": spanned(group["fz0"], 2)}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def spanned(values: pd.Series, digits: int) -> str:
+    """Mean over seeds with the lowest and the highest in brackets; a single number stands alone."""
+    mean = f"{values.mean():.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ({values.min():.{digits}f}–{values.max():.{digits}f})"
+
+
+def losses_by_vix(stress: pd.DataFrame) -> pd.DataFrame:
+    """One row a model: 50-day expected shortfall of the index at each VIX, mean over seeds with lowest and highest."""
+    longest = stress[(stress["portfolio"] == "long") & (stress["horizon_days"] == stress["horizon_days"].max())]
+    rows = []
+    for model, group in longest.groupby("model", sort=False):
+        row = {"model": label(model)}
+        for vix, found in group.groupby("target_vix"):
+            row[f"{vix:g}"] = spanned(found["es_99"], 3)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def report(tables: dict[str, pd.DataFrame]) -> str:
     """The text of REPORT.md from the tables of a run, by name."""
     card, splits = tables["scorecard"], tables["splits"].set_index("split")
@@ -215,6 +263,39 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
                     "coverage of 90 %": group["coverage_90"].mean(),
                 }
                 for model, group in crps.groupby("model", sort=False)
+            )
+        ),
+        "",
+        "## Stress tests",
+        "",
+        "Forecasts of value at risk and expected shortfall for every day of the test span, hits as a mean over seeds, the "
+        "smallest p-value of any seed. p-values are of simulated right forecasts with the same overlap; FZ0 less is better "
+        "(`backtest`).",
+        "",
+        markdown(backtest_summary(tables["backtest"])),
+        "",
+        "What the index loses over the longest horizon after each VIX: expected shortfall at 99 %, mean over seeds with the "
+        "lowest and the highest in brackets (`stress`; portfolios and intervals are there too).",
+        "",
+        markdown(losses_by_vix(tables["stress"])),
+        "",
+        "Where what happened lies among the scenarios that were made from the VIX of the day before: the share of scenarios "
+        "with a smaller outcome (`episodes`).",
+        "",
+        markdown(tables["episodes"].drop(columns=["date", "model", "seed"])),
+        "",
+        "Chained windows of longer horizons against the training path: how many of the ranked metrics lie outside the band "
+        "of its copies (`horizons`; experimental).",
+        "",
+        markdown(
+            pd.DataFrame(
+                {
+                    "days": days,
+                    "metrics": len(found),
+                    "outside": found["outside"].sum(),
+                    "which": listed(found["metric"][found["outside"]]),
+                }
+                for days, found in tables["horizons"].query("metric not in @UNRANKED").groupby("days")
             )
         ),
     ]
