@@ -21,7 +21,7 @@ DEEPEST = 0.05  # the largest level that a tail is kept for
 PERCENT = 100.0  # FZ0 is published for returns in percent; in fractions it is lower by a constant
 COLUMNS = [
     *("model", "seed", "split", "horizon_days", "level", "n", "hits", "expected", "kupiec_p", "christoffersen_p"),
-    *("as_z2", "as_z2_p", "fz0", "dm_p_vs_fhs", "clamped"),
+    *("as_z2", "as_z2_p", "hit_ratio", "fz0", "dm_p_vs_fhs", "clamped"),
 ]
 
 
@@ -190,7 +190,8 @@ def assess(tail: Tail, outcome: np.ndarray, rival: Tail, *, horizon: int, level:
     """One row of `backtest`: forecasts against the outcomes (T,) that followed, and their losses against a rival's.
 
     Every p-value but that of Diebold & Mariano comes from `draws` simulations of a right forecast with the same overlap;
-    for Z2, whose null depends on the forecasts, outcomes are drawn from them.
+    for Z2, whose null depends on the forecasts, outcomes are drawn from them. hit_ratio is the mean loss on hits over the
+    expected shortfall of the same days: severity alone, where Z2 has both number and severity.
     """
     quantile, shortfall = tail.quantile(level), tail.shortfall(level)
     hits = outcome < quantile
@@ -211,6 +212,7 @@ def assess(tail: Tail, outcome: np.ndarray, rival: Tail, *, horizon: int, level:
         "christoffersen_p": p_value(float(christoffersen(hits)), christoffersen(null)),
         "as_z2": observed,
         "as_z2_p": p_value(-observed, -unlucky),
+        "hit_ratio": float(np.mean(outcome[hits] / shortfall[hits])) if hits.any() else np.nan,
         "fz0": float(losses[0].mean()),
         "dm_p_vs_fhs": diebold_mariano(*losses, horizon=horizon),
     }

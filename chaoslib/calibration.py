@@ -36,6 +36,18 @@ def match_vix(vix: np.ndarray, target: float) -> tuple[np.ndarray, float]:
     return matched, width
 
 
+def returns_near(targets: Iterable[float], windows: np.ndarray, vix: np.ndarray) -> pd.DataFrame:
+    """What the windows (N, L) returned whose VIX (N,) lay near each target: target_vix, mean and median of their
+    cumulative log-returns, n_windows and n_episodes."""
+    rows = []
+    for target in targets:
+        near, _ = match_vix(vix, target)
+        sums = windows[near].sum(axis=1, dtype=float) if len(near) else np.array([np.nan])
+        row = {"target_vix": target, "mean": sums.mean(), "median": np.median(sums), "n_windows": len(near)}
+        rows.append(row | {"n_episodes": count_episodes(near, seq_len=windows.shape[1])})
+    return pd.DataFrame(rows)
+
+
 def enough(matched: np.ndarray, *, seq_len: int) -> bool:
     """Whether matched windows, by their ascending positions in one span, are evidence enough for a comparison."""
     return len(matched) >= FEWEST_WINDOWS and count_episodes(matched, seq_len=seq_len) >= FEWEST_EPISODES

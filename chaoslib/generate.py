@@ -309,7 +309,7 @@ def noise_spread(temperature: float, stress_scale: float, bias: float) -> float:
 @functools.cache
 def warn_extrapolated(vix: float, condition: VIXCondition) -> None:
     """Say once in a process that a VIX lies outside the training windows."""
-    log.warning("VIX %g is extrapolated: the training windows hold %.1f to %.1f", vix, condition.lowest, condition.highest)
+    log.warning("VIX %.2f is extrapolated: the training windows hold %.2f to %.2f", vix, condition.lowest, condition.highest)
 
 
 def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGANGenerator:
@@ -352,13 +352,18 @@ def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tenso
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def read_weights() -> dict:
+    """What `weights.json` says of the shipped models: where each comes from, its hashes, and the law of the VIX."""
+    return json.loads((WEIGHTS / "weights.json").read_text())
+
+
 @functools.cache
 def published(model: str = "cond_norm") -> LatentGenerator:
     """A model that the package ships: `ldm_post`, `cond_end`, `cond_start` or `cond_norm`, of the published run's seed 0.
 
     Raises ValueError for another name, or when the weights are not those that `weights.json` beside them describes.
     """
-    known = json.loads((WEIGHTS / "weights.json").read_text())["models"]
+    known = read_weights()["models"]
     if model not in known:
         raise ValueError(f"unknown model {model!r}: the package ships {', '.join(known)}")
     for name, digest in known[model]["files"].items():
@@ -385,20 +390,31 @@ def scenarios(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, mode
     The first n scenarios of a larger set with the same arguments are these n. Raises ValueError for a model that is told
     the VIX at the window's end, or none.
     """
-    return np.concatenate(list(scenario_chunks(vix, n=n, days=days, seed=seed, model=model)))
+    generator = ready(vix, n=n, days=days, model=model)
+    return np.concatenate(list(scenario_chunks(generator, vix, n=n, days=days, seed=seed)))
 
 
-def scenario_chunks(vix: float, *, n: int, days: int, seed: int, model: str, first: int = 0) -> Iterator[np.ndarray]:
+def ready(vix: float, *, n: int, days: int, model: str) -> LatentGenerator:
+    """The shipped generator, after every check of what is asked of it; raises ValueError."""
+    generator = require_forecaster(published(model), model)
+    if not all(isinstance(each, int | np.integer) and each > 0 for each in (n, days)):
+        raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day, in whole numbers")
+    if np.ndim(vix) != 0:
+        raise ValueError("vix is one number for a set of scenarios: call once for each level")
+    generator.asked(vix, 1)
+    if days > generator.scaler.seq_len:
+        log.warning("%d days are chained windows of %d: experimental, see notebook 10", days, generator.scaler.seq_len)
+    return generator
+
+
+def scenario_chunks(
+    generator: LatentGenerator, vix: float, *, n: int, days: int, seed: int, first: int = 0
+) -> Iterator[np.ndarray]:
     """`scenarios` in parts of at most `CHUNK`, so that any number fits in memory; `first` is a multiple of `CHUNK`.
 
     Parts are made side by side, each on one of torch's threads: with so small networks threads gain nothing inside one.
     """
-    generator = require_forecaster(published(model), model)
-    if n < 1 or days < 1:
-        raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day")
-    if np.ndim(vix) != 0:
-        raise ValueError("vix is one number for a set of scenarios: call once for each level")
-    law = VIXLaw(**json.loads((WEIGHTS / "weights.json").read_text())["vix_law"])
+    law = VIXLaw(**read_weights()["vix_law"])
 
     def make(start: int) -> np.ndarray:
         made = chain(generator, law, np.full(CHUNK, float(vix)), days=days, seed=(seed, start // CHUNK))
@@ -437,40 +453,47 @@ def scenarios_to_parquet(
 ) -> Path:
     """Write `scenarios` as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>, in bounded memory.
 
-    Returns the sidecar `scenarios.json`, which says what was asked of which weights, and at the end names every shard with
-    its sha256. A call that was interrupted goes on where it stopped when repeated. Raises ValueError when the folder
-    holds another set.
+    Returns the sidecar `_scenarios.json`, which says what was asked of which weights and names every shard with its
+    sha256; readers of Parquet folders pass over it. A call that was interrupted goes on where it stopped when repeated,
+    and a shard that is not the one that was written is written again. Raises ValueError when the folder holds another set.
     """
     if shard < CHUNK or shard % CHUNK:
         raise ValueError(f"shard is {shard}: use a multiple of {CHUNK}")
-    folder = Path(folder)
-    shipped = json.loads((WEIGHTS / "weights.json").read_text())["models"]
-    asked = {"vix": float(vix), "n": n, "days": days, "seed": seed, "model": model, "shard": shard}
-    asked |= {"weights": shipped.get(model), "unit": "daily log-returns, fractions", "experimental": days > 50}
-    asked |= {"chaoslib": importlib.metadata.version("chaoslib"), "torch": torch.__version__}
-    next(scenario_chunks(vix, n=1, days=1, seed=seed, model=model))  # refuses before anything is written
-    asked["extrapolated"] = bool(published(model).condition.extrapolated(np.array([vix]))[0])
-    sidecar = folder / "scenarios.json"
-    if sidecar.exists() and {key: json.loads(sidecar.read_text()).get(key) for key in asked} != asked:
-        raise ValueError(f"{folder} holds other scenarios: choose an empty folder")
+    generator, folder, shipped = ready(vix, n=n, days=days, model=model), Path(folder), read_weights()
+    asked = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
+    asked |= {
+        "weights": shipped["models"][model],
+        "vix_law": shipped["vix_law"] if days > generator.scaler.seq_len else None,
+    }
+    asked |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
+    asked |= {"experimental": days > generator.scaler.seq_len, "unit": "daily log-returns, fractions"}
+    asked |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
+    asked |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
+    sidecar = folder / "_scenarios.json"
+    written = json.loads(sidecar.read_text()) if sidecar.exists() else {}
+    if other := [key for key in asked if written and written.get(key) != asked[key]]:
+        raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(sidecar, asked)
-    files = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
-    for number, path in enumerate(tqdm(files, disable=not progress, desc="writing", unit="shard")):
-        if not path.exists():
-            write_shard(path, range(number * shard, min(n, (number + 1) * shard)), asked)
-    finished = {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds")}
-    write_json(sidecar, asked | finished | {"files": {path.name: sha256(path) for path in files}})
+    done = written.get("files", {})
+    paths = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
+    for number, path in enumerate(tqdm(paths, disable=not progress, desc="writing", unit="shard")):
+        if not path.exists() or done.get(path.name) != sha256(path):
+            write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), asked)
+            done[path.name] = sha256(path)
+            write_json(sidecar, asked | {"finished_utc": None, "files": done})
+            written = {}
+    if not written.get("finished_utc"):
+        write_json(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
     return sidecar
 
 
-def write_shard(path: Path, rows: range, asked: dict) -> None:
+def write_shard(path: Path, generator: LatentGenerator, rows: range, asked: dict) -> None:
     """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk."""
     schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, asked["days"] + 1))])
-    options = {key: asked[key] for key in ("days", "seed", "model")}
+    chunks = scenario_chunks(generator, asked["vix"], n=rows.stop, days=asked["days"], seed=asked["seed"], first=rows.start)
     with whole_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
         first = rows.start
-        for chunk in scenario_chunks(asked["vix"], n=rows.stop, first=first, **options):
+        for chunk in chunks:
             columns = [np.arange(first, first + len(chunk)), *np.ascontiguousarray(chunk.T)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             first += len(chunk)

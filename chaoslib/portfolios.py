@@ -99,8 +99,10 @@ def measure(values: np.ndarray, days: int) -> dict[str, float]:
         raise ValueError(f"{np.sum(~np.isfinite(values))} values of the portfolio are not finite: mend the portfolio")
     if not 1 <= days <= length:
         raise ValueError(f"a horizon of {days} days does not fit in scenarios of {length}")
-    if n < 100:
-        raise ValueError(f"{n} scenarios hold no 1 % tail: 100 are the least, 5,000 are better")
+    if n < 500:
+        raise ValueError(f"{n} scenarios are too few for a 1 % tail: 500 are the least, from 5,000 on its interval holds")
+    if not 0.5 < np.median(values[:, 0]) < 2:
+        raise ValueError(f"the portfolio is worth {np.median(values[:, 0]):g} after a day: return values that start from 1")
     losses = 1 - values[:, days - 1]
     fallen = drawdowns(values[:, :days])
     found = {}
@@ -171,7 +173,8 @@ def reverse_stress(vix: np.ndarray, losses: np.ndarray, limit: float) -> float:
 def reverse_rows(curves: pd.DataFrame, limits: list[float]) -> pd.DataFrame:
     """For each model, seed, portfolio and limit the smallest VIX whose `es_99` passes the limit, from rows of `stress`.
 
-    Columns model, seed, portfolio, horizon_days, limit, vix, vix_low and vix_high, from the ends of the interval of es_99.
+    Columns model, seed, portfolio, horizon_days, limit, vix, vix_low and vix_high, from the ends of the interval of es_99,
+    and at_lowest: the limit is passed at the least VIX asked, so that the answer is that or less.
     """
     found, keys = [], ["model", "seed", "portfolio", "horizon_days"]
     ends = {"vix": "es_99", "vix_low": "es_99_high", "vix_high": "es_99_low"}
@@ -179,5 +182,23 @@ def reverse_rows(curves: pd.DataFrame, limits: list[float]) -> pd.DataFrame:
         levels = group["target_vix"].to_numpy()
         for limit in limits:
             reached = {name: reverse_stress(levels, group[column].to_numpy(), limit) for name, column in ends.items()}
-            found.append(dict(zip(keys, key, strict=True)) | {"limit": limit} | reached)
+            row = dict(zip(keys, key, strict=True)) | {"limit": limit} | reached
+            found.append(row | {"at_lowest": reached["vix"] == levels[0]})
+    return pd.DataFrame(found)
+
+
+def drift_rows(curves: dict[float, np.ndarray], *, horizon: int) -> pd.DataFrame:
+    """How much of a loss the mean takes away: scenarios (n, L) by VIX, log-returns over the first `horizon` days.
+
+    Columns target_vix, mean and median of the sums, es_99 of the index, and es_99_driftless, the same with the mean
+    return of these scenarios taken off every day.
+    """
+    found = []
+    for vix, made in curves.items():
+        days = np.asarray(made, dtype=float)[:, :horizon]
+        losses = {"es_99": days, "es_99_driftless": days - days.mean()}
+        row = {"target_vix": vix, "mean": days.sum(axis=1).mean(), "median": np.median(days.sum(axis=1))}
+        for name, moved in losses.items():
+            row[name] = shortfall_interval(1 - long_index(moved)[:, -1], 0.99)[0]
+        found.append(row)
     return pd.DataFrame(found)

@@ -52,7 +52,8 @@ def facts(windows: np.ndarray) -> Facts:
     memory = {"acf_mae": metrics.pooled_acf(windows), "acf_abs_mae": metrics.pooled_acf(np.abs(windows))}
     laws = {"w1_over_std": days, "log_rv_w1": log_rv, "max_drawdown_w1": metrics.max_drawdown(windows)}
     length = windows.shape[1]
-    laws |= {f"return_{n}d_w1": metrics.horizon_returns(windows, n) for n in HORIZONS if n <= length}
+    horizons = [n for n in HORIZONS if n < length] + [length]
+    laws |= {f"return_{n}d_w1": metrics.horizon_returns(windows, n) for n in horizons}
     laws = {name: np.quantile(values, LEVELS) for name, values in laws.items()}
     return {name: np.asarray(value) for name, value in (numbers | memory | laws).items()}
 
@@ -88,7 +89,8 @@ def distances(real: Facts, fake: Facts) -> dict[str, np.ndarray]:
             found[name] = np.mean(np.abs(fake[name] - real[name]), axis=-1)
     found["w1_over_std"] = found["w1_over_std"] / real["std_ratio"]
     found["ks"] = largest_gap(real["w1_over_std"], fake["w1_over_std"])
-    return {name: found[name][()] for name in METRICS if name in found}  # no arrays of no dimension
+    names = [*(name for name in METRICS if name in found), *(name for name in found if name not in METRICS)]
+    return {name: found[name][()] for name in names}  # no arrays of no dimension
 
 
 def largest_gap(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ CRPS = [
     *("n", "n_independent", "crps_gap", "crps_gap_low", "crps_gap_high"),
     *("coverage_gap", "coverage_gap_low", "coverage_gap_high"),
 ]
+DRIFT = ["model", "seed", "target_vix", "mean", "median", "es_99", "es_99_driftless", "n_windows", "n_episodes"]
 HORIZONS = ["days", "model", "metric", "real", "value", "distance", "floor_median", "floor_p95", "ratio", "outside"]
 KEYS = [
     *("model", "seed", "vix_at", "mode", "target_vix", "guidance", "split", "target", "vix"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 SPLITS = ("train", "val", "test")
 PLENTY = (0.01, 0.99)  # quantiles of the training windows' VIX between which there are plenty
-RECENT = 20  # days of a window whose volatility says what the VIX is at its end
+RECENT = 20  # days of a window that say what the VIX is at its end
 REACH = 1.25  # how far beyond the VIX of the training windows a model may be asked, as a factor
 
 
@@ -117,33 +117,38 @@ def fit_vix_exponent(train: np.ndarray, vix: np.ndarray) -> float:
 class VIXLaw:
     """The VIX at a window's end given the VIX before it and its last days, fitted on training windows.
 
-    log VIX_end = constant + start * log VIX_start + vol * log volatility of the last `RECENT` days + residual
+    log VIX_end = constant + start * log VIX_start + vol * (log volatility) + gain * (log-return) + residual, where
+    volatility and return are those of the window's last `RECENT` days
     residual : quantiles of the residuals at even levels from 0 to 1
     """
 
     constant: float
     start: float
     vol: float
+    gain: float
     residual: list[float]
 
     def draw(self, windows: np.ndarray, vix_start: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         """(N,) VIX at the end of windows (N, L) that followed vix_start (N,), index points."""
         levels = np.linspace(0, 1, len(self.residual))
         drawn = np.interp(rng.random(len(windows)), levels, self.residual)
-        return np.exp(self.constant + self.start * np.log(vix_start) + self.vol * recent_log_vol(windows) + drawn)
+        given = vix_predictors(windows, vix_start) @ [self.constant, self.start, self.vol, self.gain]
+        return np.exp(given + drawn)
 
     def to_dict(self) -> dict:
         return asdict(self)
 
 
-def recent_log_vol(windows: np.ndarray) -> np.ndarray:
-    """(N,) log of the root mean squared return of the last `RECENT` days of windows (N, L)."""
-    return 0.5 * np.log(np.mean(np.asarray(windows, dtype=float)[:, -RECENT:] ** 2, axis=1) + 1e-16)
+def vix_predictors(windows: np.ndarray, vix_start: np.ndarray) -> np.ndarray:
+    """(N, 4) one, log VIX_start, and log volatility and log-return of the last `RECENT` days of windows (N, L)."""
+    last = np.asarray(windows, dtype=float)[:, -RECENT:]
+    log_vol = 0.5 * np.log(np.mean(last**2, axis=1) + 1e-16)
+    return np.column_stack([np.ones(len(last)), np.log(vix_start), log_vol, last.sum(axis=1)])
 
 
 def fit_vix_law(windows: np.ndarray, vix_start: np.ndarray, vix_end: np.ndarray) -> VIXLaw:
     """Least squares on training windows (N, L) and the VIX (N,) before and at the end of each."""
-    given = np.column_stack([np.ones(len(windows)), np.log(vix_start), recent_log_vol(windows)])
+    given = vix_predictors(windows, vix_start)
     found, *_ = np.linalg.lstsq(given, np.log(vix_end), rcond=None)
     residual = np.quantile(np.log(vix_end) - given @ found, np.linspace(0, 1, 101))
     return VIXLaw(*map(float, found), [round(float(value), 6) for value in residual])

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from chaoslib import metrics
 from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, styled
 
+LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too
 PORTFOLIO_LABELS = {
     "long": "long index",
     "leveraged_2x": "2× daily",
@@ -26,8 +27,8 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
     figure, axes = canvas(1, len(names), width=TWO_COLUMNS, height=2.5, sharex=True)
     for axis, name in zip(axes, names, strict=True):
         for (model, _), group in curves[curves["portfolio"] == name].groupby(["model", "seed"], sort=False):
-            known = group[~group["extrapolated"]]
-            axis.plot(known["target_vix"], PERCENT * known["es_99"], color=COLOURS[model], label=LABELS[model])
+            known, line = group[~group["extrapolated"]], {"color": COLOURS[model], "linestyle": LINES.get(model, "-")}
+            axis.plot(known["target_vix"], PERCENT * known["es_99"], label=LABELS[model], **line)
             axis.plot(group["target_vix"], PERCENT * group["es_99"], color=COLOURS[model], linestyle=":", linewidth=0.8)
         for limit in limits:
             axis.axhline(PERCENT * limit, color="grey", linewidth=0.7, linestyle="--")
@@ -76,11 +77,12 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
             label = f"{low * 100:g}–{high * 100:g} %"
             axis.fill_between(days, *band, color=COLOURS["cond_ldm_normalised"], alpha=alpha, linewidth=0, label=label)
         path = PERCENT * np.cumsum(episode["log_returns"])
-        axis.plot(days[: len(path)], path, color=SPLIT_COLOURS[episode["split"]], linewidth=1.4)
+        axis.plot(days[: len(path)], path, color=SPLIT_COLOURS[episode["split"]], linewidth=1.4, label=episode["split"])
         axis.set_title(f"{episode['name']}, VIX {episode['vix']:.0f}\n({episode['split']})", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=6)
     return figure
 
 

@@ -33,6 +33,8 @@ METRIC_LABELS = {
     "return_5d_w1": "W1 of 5-day returns",
     "return_20d_w1": "W1 of 20-day returns",
     "return_50d_w1": "W1 of 50-day returns",
+    "return_100d_w1": "W1 of 100-day returns",
+    "return_250d_w1": "W1 of 250-day returns",
     "acf_mae": "ACF of r",
     "acf_abs_mae": "ACF of |r|",
     "half_window_correlation": "half-window correlation",
