@@ -470,19 +470,22 @@ def scenarios_to_parquet(
     asked |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
     asked |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
     sidecar = folder / "_scenarios.json"
-    written = json.loads(sidecar.read_text()) if sidecar.exists() else {}
-    if other := [key for key in asked if written and written.get(key) != asked[key]]:
+    if not sidecar.exists():
+        if any(folder.glob("scenarios-*.parquet")):
+            raise ValueError(f"{folder} holds scenarios that no {sidecar.name} describes: choose an empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(sidecar, asked | {"finished_utc": None, "files": {}})
+    written = json.loads(sidecar.read_text())
+    if other := [key for key in asked if written.get(key) != asked[key]]:
         raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    done = written.get("files", {})
+    done, finished = written["files"], written["finished_utc"]
     paths = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
     for number, path in enumerate(tqdm(paths, disable=not progress, desc="writing", unit="shard")):
         if not path.exists() or done.get(path.name) != sha256(path):
             write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), asked)
-            done[path.name] = sha256(path)
+            done[path.name], finished = sha256(path), None
             write_json(sidecar, asked | {"finished_utc": None, "files": done})
-            written = {}
-    if not written.get("finished_utc"):
+    if not finished:
         write_json(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
     return sidecar
 

@@ -91,7 +91,8 @@ def measure(values: np.ndarray, days: int) -> dict[str, float]:
     var, es : losses as fractions of the start. es_99 is the mean of the worst n/100 losses, var_99 the mildest of them
     mdd_p95 : 95 % quantile of the largest drawdown; under_water : mean number of days that end below an earlier value
     The intervals are those of n independent scenarios, by order statistics (David & Nagaraja 2003, sec. 7.1) and the
-    normal law: how much another seed of the same model would differ. What the model does not know is not in them.
+    normal law: how much another draw from the same model would differ. What the model does not know is not in them. With
+    some hundreds of scenarios that of es_99 is too short.
     Raises ValueError when the values are not finite or too few, or `days` does not fit.
     """
     n, length = values.shape
@@ -99,8 +100,8 @@ def measure(values: np.ndarray, days: int) -> dict[str, float]:
         raise ValueError(f"{np.sum(~np.isfinite(values))} values of the portfolio are not finite: mend the portfolio")
     if not 1 <= days <= length:
         raise ValueError(f"a horizon of {days} days does not fit in scenarios of {length}")
-    if n < 500:
-        raise ValueError(f"{n} scenarios are too few for a 1 % tail: 500 are the least, from 5,000 on its interval holds")
+    if n < 100:
+        raise ValueError(f"{n} scenarios hold no 1 % tail: 100 are the least, 5,000 are better")
     if not 0.5 < np.median(values[:, 0]) < 2:
         raise ValueError(f"the portfolio is worth {np.median(values[:, 0]):g} after a day: return values that start from 1")
     losses = 1 - values[:, days - 1]

@@ -414,3 +414,14 @@ def test_volatility_by_vix_uses_the_same_noise_at_every_level(toy_conditional):
     table = calibration.volatility_by_vix(powered, np.array([12.0, 24.0, 48.0]), n=200, steps=5, seed=0)
     for name in ("std", "median_rv"):
         np.testing.assert_allclose(table[name] / table[name][0], [1, 2**1.2, 4**1.2], rtol=1e-4)
+
+
+def test_returns_near_a_vix_are_those_of_its_windows_with_their_episodes():
+    vix = np.repeat([12.0, 40.0, 12.0, 40.0], 300)
+    made = np.where(vix[:, None] > 20, 0.01, -0.002) * np.ones((1200, 10))
+    made[300] += 0.1
+    found = calibration.returns_near([12, 40, 80], made, vix).set_index("target_vix")
+    np.testing.assert_allclose(found["mean"], [-0.02, 0.1 + 1 / 600, np.nan])
+    np.testing.assert_allclose(found["median"], [-0.02, 0.1, np.nan])
+    assert found["n_windows"].tolist() == [600, 600, 0]
+    assert found["n_episodes"].tolist() == [2, 2, 0]

@@ -298,32 +298,32 @@ def ending(recent: np.ndarray, *, before: float = 0.05, seed: int = 0) -> np.nda
 
 @pytest.fixture
 def law() -> windows.VIXLaw:
-    return windows.VIXLaw(1.0, 0.3, 0.5, [-0.2, -0.1, 0.0, 0.3, 0.8])
+    return windows.VIXLaw(1.0, 0.3, 0.5, -1.5, [-0.2, -0.1, 0.0, 0.3, 0.8])
 
 
-def end_of(start: np.ndarray, recent: np.ndarray) -> np.ndarray:
-    """VIX at the end by the law of the fixture, without its residual."""
-    return np.exp(1.0) * start**0.3 * recent**0.5
+def end_of(start: np.ndarray, recent: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """VIX at the end by the law of the fixture, without its residual, of windows (N, 50)."""
+    return np.exp(1.0 - 1.5 * made[:, 30:].sum(axis=1)) * start**0.3 * recent**0.5
 
 
 def test_the_law_of_the_vix_is_recovered_where_it_holds_exactly():
     rng = np.random.default_rng(1)
     start, recent = np.exp(rng.normal(3, 0.4, 300)), np.exp(rng.normal(-4.6, 0.5, 300))
-    fitted = windows.fit_vix_law(ending(recent).astype(np.float32), start, end_of(start, recent))
-    assert (fitted.constant, fitted.start, fitted.vol) == pytest.approx((1.0, 0.3, 0.5), abs=1e-5)
+    made = ending(recent)
+    fitted = windows.fit_vix_law(made.astype(np.float32), start, end_of(start, recent, made))
+    assert (fitted.constant, fitted.start, fitted.vol, fitted.gain) == pytest.approx((1.0, 0.3, 0.5, -1.5), abs=1e-4)
     assert np.abs(fitted.residual).max() < 1e-5
 
 
 def test_the_law_of_the_vix_is_recovered_under_noise_and_keeps_the_law_of_the_noise():
     rng = np.random.default_rng(2)
     start, recent = np.exp(rng.normal(3, 0.4, 20_000)), np.exp(rng.normal(-4.6, 0.5, 20_000))
-    noise = rng.beta(2, 5, size=20_000) - 2 / 7  # skewed, as the VIX is
-    fitted = windows.fit_vix_law(ending(recent), start, end_of(start, recent) * np.exp(noise))
-    assert (fitted.constant, fitted.start, fitted.vol) == pytest.approx((1.0, 0.3, 0.5), abs=0.03)
+    noise, made = rng.beta(2, 5, size=20_000) - 2 / 7, ending(recent)  # skewed, as the VIX is
+    fitted = windows.fit_vix_law(made, start, end_of(start, recent, made) * np.exp(noise))
+    assert (fitted.constant, fitted.start, fitted.vol, fitted.gain) == pytest.approx((1.0, 0.3, 0.5, -1.5), abs=0.05)
     assert windows.VIXLaw(**fitted.to_dict()) == fitted
-    flat = np.full(20_000, 0.01)
-    drawn = np.log(fitted.draw(ending(flat), np.full(20_000, 20.0), rng=np.random.default_rng(3)))
-    drawn -= np.log(end_of(20.0, 0.01))
+    flat, level = ending(np.full(20_000, 0.01)), np.full(20_000, 20.0)
+    drawn = np.log(fitted.draw(flat, level, rng=np.random.default_rng(3)) / end_of(level, 0.01, flat))
     assert drawn.std() == pytest.approx(noise.std(), rel=0.03)
     levels = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
     np.testing.assert_allclose(np.quantile(drawn, levels), np.quantile(noise, levels), atol=0.01)
@@ -331,7 +331,8 @@ def test_the_law_of_the_vix_is_recovered_under_noise_and_keeps_the_law_of_the_no
 
 def test_draws_of_the_vix_are_linear_between_the_quantiles_of_the_residual(law):
     recent, start = np.full(40_000, 0.01), np.full(40_000, 20.0)
-    drawn = np.log(law.draw(ending(recent), start, rng=np.random.default_rng(0)) / end_of(20.0, 0.01))
+    made = ending(recent)
+    drawn = np.log(law.draw(made, start, rng=np.random.default_rng(0)) / end_of(start, recent, made))
     assert (drawn.min(), drawn.max()) == pytest.approx((-0.2, 0.8), abs=1e-3)
     levels = [0.125, 0.25, 0.5, 0.625, 0.75, 0.875]
     np.testing.assert_allclose(np.quantile(drawn, levels), [-0.15, -0.1, 0.0, 0.15, 0.3, 0.55], atol=0.01)
@@ -343,23 +344,24 @@ def test_the_vix_drawn_follows_the_last_twenty_days_and_the_vix_before_alone(law
     def drawn(made: np.ndarray, vix: np.ndarray) -> np.ndarray:
         return law.draw(made, vix, rng=np.random.default_rng(5))
 
-    plain = drawn(ending(recent), start)
+    made = ending(recent)
+    plain, fall = drawn(made, start), np.exp(3.0 * made[:, 30:].sum(axis=1))
     assert plain.shape == (50,)
-    assert len(np.unique(plain / end_of(start, recent))) == 50  # each window has a residual of its own
+    assert len(np.unique(plain / end_of(start, recent, made))) == 50  # each window has a residual of its own
     np.testing.assert_allclose(drawn(ending(recent, before=0.5), start), plain)
-    np.testing.assert_allclose(drawn(ending(recent)[:, 30:], start), plain)
-    np.testing.assert_allclose(drawn(-ending(recent), start), plain)
-    np.testing.assert_allclose(drawn(ending(4 * recent), start), 2 * plain)
-    np.testing.assert_allclose(drawn(ending(recent), 2 * start), 2**0.3 * plain)
-    assert not np.isclose(law.draw(ending(recent), start, rng=np.random.default_rng(6)), plain).any()
+    np.testing.assert_allclose(drawn(made[:, 30:], start), plain)
+    np.testing.assert_allclose(drawn(-made, start), fall * plain)  # a fall raises it where a gain had lowered it
+    np.testing.assert_allclose(drawn(made, 2 * start), 2**0.3 * plain)
+    assert not np.isclose(law.draw(made, start, rng=np.random.default_rng(6)), plain).any()
 
 
 def test_the_twentieth_day_from_the_end_still_counts_and_the_one_before_not():
-    made = ending(np.full(1, 0.01))
+    made, start = ending(np.full(1, 0.01)), np.full(1, 20.0)
     for day, counts in ((29, False), (30, True), (49, True)):
         changed = made.copy()
         changed[0, day] += 0.1
-        assert (windows.recent_log_vol(changed)[0] != windows.recent_log_vol(made)[0]) == counts
+        before, after = (windows.vix_predictors(each, start)[0, 2:] for each in (made, changed))
+        assert (before != after).tolist() == [counts, counts]
 
 
 def test_days_without_a_move_give_a_vix_all_the_same(law):
