@@ -232,7 +232,7 @@ def test_a_vix_outside_the_training_windows_is_answered_with_a_warning(toy_condi
         assert np.isfinite(toy_conditional.sample(2, vix=vix)).all()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert f"VIX {np.min(vix):g} is extrapolated: the training windows hold 10.0 to 60.0" in record.getMessage()
+    assert f"VIX {np.min(vix):.2f} is extrapolated: the training windows hold 10.00 to 60.00" in record.getMessage()
 
 
 def test_a_vix_of_the_training_windows_is_answered_without_one(toy_conditional, caplog):
