@@ -182,3 +182,18 @@ def test_the_scorecard_in_readme_is_that_of_the_report(root):
     report = load_report(root)
     tables = {path.stem: pd.read_csv(path) for path in (root / "figures/paper/tables").glob("*.csv")}
     assert (root / "README.md").read_text().split("<!-- scorecard -->")[1].strip() == report.markdown(report.summary(tables))
+
+
+def test_the_lines_on_scenarios_in_readme_run_as_printed(root, tmp_path):
+    """From any folder, without a run; a smaller set where they ask for a large one."""
+    section = (root / "README.md").read_text().split("## Stress testing")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```", section, flags=re.M | re.S)
+    assert len(blocks) == 2
+    checks = (
+        "assert windows.shape == (5000, 50)",
+        "import pandas\nassert len(pandas.read_parquet('scenarios_vix45')) == 1000",
+    )
+    for block, check in zip(blocks, checks, strict=True):
+        program = block.replace("n=100_000", "n=1000") + check
+        result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
