@@ -437,9 +437,13 @@ def test_chunks_made_side_by_side_are_those_made_one_after_another(small, tmp_pa
     assert all(one[name] == other[name] for name in one if name.endswith(".parquet"))
 
 
-def test_the_first_chunk_does_not_wait_for_the_others(small):
-    chunks = generate.scenario_chunks(generate.published(), 25, n=10**12, days=2, seed=0)
-    assert next(chunks).shape == (20, 2)
+def test_the_first_chunk_does_not_wait_for_the_others(small, monkeypatch):
+    calls = []
+    monkeypatch.setattr(generate, "chain", lambda *_, **options: calls.append(options["seed"]) or np.zeros((small, 2)))
+    chunks = generate.scenario_chunks(25, n=100_000, days=2, seed=0, model="cond_norm")
+    assert next(chunks).shape == (small, 2)
+    chunks.close()
+    assert len(calls) <= 2 * torch.get_num_threads()
 
 
 # Weights
