@@ -42,7 +42,8 @@ def gather(to: Path, files: list[Path], params: dict) -> None:
     written = tables.both("backtest", table) | tables.both("by_year", backtest.by_year(forecasts, path, dates))
     for name, content in written.items():
         runs.write(to / name, content, Path(name).suffix)
-    figure = figures.walk_forward(dates, backtest.loss_gaps(forecasts, path))
+    near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
+    figure = figures.walk_forward(dates, backtest.loss_gaps(near, path))
     for suffix in (".pdf", ".png"):
         figure.savefig(to / f"fig_walkforward{suffix}", dpi=200, metadata={"CreationDate": None} if suffix == ".pdf" else {})
     days = [str(dates[0]), str(dates[-1])]
