@@ -107,7 +107,7 @@ def test_halving_the_step_halves_the_error_of_ddim_and_nearly_quarters_that_of_d
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # of diffusers
-@pytest.mark.parametrize("steps", [4, 5, 10])
+@pytest.mark.parametrize("steps", [4, 5, 10, 20])
 def test_the_corrected_sampler_agrees_with_diffusers(conditional, steps):
     """From the second level on, since log SNR is infinite at the first, where there is nothing to be corrected."""
     from diffusers import DPMSolverMultistepScheduler

@@ -42,6 +42,7 @@ def test_sums_of_single_precision_returns_are_kept_in_double():
 
 
 @given(some_paths)
+@settings(deadline=None)
 def test_an_exposure_of_one_is_the_index_and_of_none_is_cash(path):
     np.testing.assert_allclose(portfolios.leveraged(path, exposure=1.0), portfolios.long_index(path))
     np.testing.assert_array_equal(portfolios.leveraged(path, exposure=0.0), 1)
@@ -93,6 +94,7 @@ def test_put_at_the_money_and_put_call_parity():
 
 
 @given(st.floats(0.3, 3), st.floats(0.3, 3), st.floats(0.01, 2), st.floats(0.05, 1.5))
+@settings(deadline=None)
 def test_a_put_lies_between_its_bounds_and_is_worth_more_with_more_uncertainty(level, strike, years, sigma):
     put = portfolios.black_scholes_put
     value = put(level, strike, years, sigma)
@@ -109,6 +111,7 @@ def test_a_put_that_expires_is_its_payoff():
 
 
 @given(some_paths, st.floats(8, 90), st.sampled_from([0.8, 0.95, 1.0]))
+@settings(deadline=None)
 def test_the_put_is_a_floor_below_which_no_path_ends(path, vix, strike):
     values = portfolios.protective_put(path, vix, strike=strike)
     premium = portfolios.black_scholes_put(1.0, strike, path.shape[1] / 252, vix / 100)
@@ -199,6 +202,7 @@ def test_drawdowns_by_hand():
 
 
 @given(some_paths)
+@settings(deadline=None)
 def test_drawdowns_are_falls_from_a_past_high(path):
     values = portfolios.long_index(path)
     fallen = portfolios.drawdowns(values)
@@ -383,6 +387,7 @@ def test_reverse_stress_is_the_first_passage():
 
 
 @given(st.floats(0.05, 0.6), st.integers(2, 30))
+@settings(deadline=None)
 def test_reverse_stress_finds_the_vix_of_a_loss_that_is_linear_in_its_logarithm(limit, n):
     vix = np.geomspace(10, 90, n)
     found = portfolios.reverse_stress(vix, 0.3 * np.log(vix / 9), limit)

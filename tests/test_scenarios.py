@@ -440,7 +440,7 @@ def test_chunks_made_side_by_side_are_those_made_one_after_another(small, tmp_pa
 def test_the_first_chunk_does_not_wait_for_the_others(small, monkeypatch):
     calls = []
     monkeypatch.setattr(generate, "chain", lambda *_, **options: calls.append(options["seed"]) or np.zeros((small, 2)))
-    chunks = generate.scenario_chunks(25, n=100_000, days=2, seed=0, model="cond_norm")
+    chunks = generate.scenario_chunks(generate.published(), 25, n=100_000, days=2, seed=0)
     assert next(chunks).shape == (small, 2)
     chunks.close()
     assert len(calls) <= 2 * torch.get_num_threads()

@@ -153,10 +153,10 @@ def test_outputs_and_prose_do_not_change_the_code_hash_but_code_does(copy):
     ("module", "text", "reaches"),
     [
         ("vae", "def fit_vae(", "03"),
-        ("gru", "class GRULayer(", "03 04 05 06 07 08"),  # whoever loads a generator can load TimeGAN
+        ("gru", "class GRULayer(", "03 04 05 06 07 08 10"),  # whoever loads a generator can load TimeGAN
         ("timegan", "def fit_jointly(", "08"),  # reached through fit_timegan
-        ("metrics", "def pooled_acf(", "04 09"),  # reached through acf_abs_mae
-        ("metrics", "def max_drawdown(", "07 09"),
+        ("metrics", "def pooled_acf(", "04 09 10"),  # reached through acf_abs_mae
+        ("metrics", "def max_drawdown(", "07 09 10"),
         ("baselines", "def garch_t(", "09"),  # 09 takes baselines by getattr, so all of the module
         ("tables", "def distance_rows(", "09"),
     ],
