@@ -100,7 +100,7 @@ def test_every_table_is_there_and_readable(workflow):
     wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
     wanted |= {"conditional", "conditional_summary", "crps", "sweep", "volatility", "guidance"}
     wanted |= {"scorecard", "yardstick", "referees", "strategies", "discriminator"}
-    wanted |= {"backtest", "stress", "reverse_stress", "episodes", "horizons"}
+    wanted |= {"backtest", "stress", "reverse_stress", "drift", "episodes", "horizons"}
     assert wanted == set(workflow.tables())
     for name in wanted:
         frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
