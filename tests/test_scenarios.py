@@ -38,6 +38,8 @@ NOTHING_ASKED = [
     ({"n": 0}, "n is 0 .* ask for at least one scenario of one day"),
     ({"n": -5}, "n is -5 .* ask for at least one scenario"),
     ({"days": 0}, "days is 0: ask for at least one scenario of one day"),
+    ({"n": 2.5}, "n is 2.5 .* in whole numbers"),
+    ({"days": 7.0}, "days is 7.0: .* in whole numbers"),
     ({"vix": np.array([20.0, 30.0])}, "vix is one number for a set of scenarios: call once for each level"),
 ]
 
@@ -260,7 +262,9 @@ def test_the_sidecar_says_what_was_asked_of_which_weights_and_what_came_of_it(sm
     assert {key: found[key] for key in ASKED} == ASKED
     assert (found["model"], found["weights"]) == ("cond_norm", shipped["cond_norm"])
     assert found["unit"] == "daily log-returns, fractions"
-    assert (found["chaoslib"], found["torch"]) == (importlib.metadata.version("chaoslib"), torch.__version__)
+    versions = {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
+    assert {name: found[name] for name in versions} == versions
+    assert (found["device"], found["sampler"], found["steps"]) == (str(generate.published().device), "dpm", 25)
     assert (found["experimental"], found["extrapolated"]) == (False, False)
     assert abs(datetime.fromisoformat(found["finished_utc"]) - datetime.now(UTC)).total_seconds() < 600
     shards = sorted((tmp_path / "set").glob("*.parquet"))
@@ -275,6 +279,25 @@ def test_the_sidecar_says_what_was_asked_of_which_weights_and_what_came_of_it(sm
 def test_the_sidecar_says_what_is_beyond_experience(small, tmp_path, changed, experimental, extrapolated):
     found = stored(tmp_path / "set", n=5, **changed)
     assert (found["experimental"], found["extrapolated"]) == (experimental, extrapolated)
+
+
+def test_a_chained_set_is_bound_to_the_law_of_the_vix_and_says_so(small, elsewhere, tmp_path):
+    known = json.loads((elsewhere / "weights.json").read_text())
+    assert stored(tmp_path / "short")["vix_law"] is None
+    assert stored(tmp_path / "long", days=51)["vix_law"] == known["vix_law"]
+    known["vix_law"]["vol"] += 0.1
+    (elsewhere / "weights.json").write_text(json.dumps(known))
+    stored(tmp_path / "short")
+    with pytest.raises(ValueError, match="holds scenarios with another vix_law"):
+        stored(tmp_path / "long", days=51)
+
+
+@pytest.mark.parametrize(("days", "said"), [(50, []), (51, ["51 days are chained windows of 50: experimental"])])
+def test_days_beyond_a_window_are_said_to_be_experimental_once_a_call(small, tmp_path, caplog, days, said):
+    for ask in (lambda: generate.scenarios(25, n=45, days=days), lambda: stored(tmp_path / "set", days=days)):
+        caplog.clear()
+        ask()
+        assert [record.getMessage().split(", see")[0] for record in caplog.records] == said
 
 
 def test_a_missing_shard_is_made_again_and_no_other(small, tmp_path):
@@ -323,11 +346,17 @@ def test_an_interrupted_call_leaves_whole_shards_and_goes_on_when_repeated(small
     assert told == expected
 
 
-def test_a_finished_set_is_not_made_again(small, tmp_path, monkeypatch):
-    before = stored(tmp_path / "set")
-    monkeypatch.setattr(generate, "write_shard", lambda *_: pytest.fail("made again"))
-    after = stored(tmp_path / "set")
-    assert after["files"] == before["files"]
+def test_a_finished_set_is_not_made_again_and_says_when_it_was_finished(small, tmp_path, monkeypatch):
+    folder = tmp_path / "set"
+    long_ago = stored(folder) | {"finished_utc": "2020-01-01T00:00:00+00:00"}
+    (folder / "_scenarios.json").write_text(json.dumps(long_ago))
+    before = held(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "write_shard", lambda *_: pytest.fail("made again"))
+        stored(folder)
+    assert held(folder) == before
+    (folder / "scenarios-00001.parquet").unlink()
+    assert stored(folder)["finished_utc"] > long_ago["finished_utc"]
 
 
 @pytest.mark.parametrize(
