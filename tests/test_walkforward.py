@@ -410,9 +410,6 @@ def test_the_workflow_refits_each_year_once_and_again_when_its_models_change(roo
 
 
 @pytest.mark.end_to_end
-@pytest.mark.xfail(
-    strict=True, reason="the years are read from the last line of the user's file, though the snapshot is used"
-)
 def test_a_users_file_need_not_end_with_a_year_for_the_other_targets(root, tmp_path):
     project = Project(root, tmp_path)
     closes = pd.read_csv(root / "chaoslib/snapshot/closes.csv").query("date >= '2010'")
