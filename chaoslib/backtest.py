@@ -250,7 +250,12 @@ def rows(
 def loss_gaps(
     forecasts: dict[tuple[str, int], dict[int, Tail]], path: np.ndarray, *, level: float = 0.01, rival: str = "gjr_fhs"
 ) -> dict[int, dict[str, np.ndarray]]:
-    """Horizon -> model -> (T - horizon + 1,) FZ0 of each forecast less that of the rival: below 0 where it was better."""
+    """Horizon -> model -> (T - horizon + 1,) FZ0 of each forecast less that of the rival: below 0 where it was better.
+
+    Raises ValueError for a model with several seeds.
+    """
+    if len({model for model, _ in forecasts}) < len(forecasts):
+        raise ValueError(f"a model has several seeds: give one of each, not {list(forecasts)}")
     found = {}
     for days in next(iter(forecasts.values())):
         outcome = rolling_sums(path, days)

@@ -229,7 +229,7 @@ def sample_latents(
     """(n, D) standardised latents from pure noise, never clipped.
 
     sampler : "ddim" (eta = 0; Song et al. 2021), "ddpm" (ancestral; Ho et al. 2020), or "dpm", DDIM corrected to second
-        order (DPM-Solver++(2M); Lu et al. 2022, algorithm 2), which is as exact with an eighth of the steps
+        order (DPM-Solver++(2M); Lu et al. 2022, algorithm 2), which is nearly as exact with an eighth of the steps
     steps : levels visited, evenly spaced over 1..K; at most K. "dpm" wants a divisor of K, since rounded levels cost
         it its order
     cond (n, cond_dim) standardised, or None for the unconditional law

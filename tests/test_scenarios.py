@@ -529,15 +529,19 @@ def test_the_shipped_weights_make_the_volatility_that_is_published(root, model, 
     made = generator.sample(3000, vix=vix, seed=0, steps=50, sampler="ddim")
     found = np.array([made.std(dtype=float), np.median(metrics.realised_vol(made))])
     apart = np.abs(found / table[["std", "median_rv"]] - 1).max(axis=1)
-    assert apart[0] < 0.002
+    assert apart[0] < 0.0005  # half precision moves it by less than a fifth of that
     assert (apart.drop(0) > 0.01).all()
 
 
-def test_the_shipped_unconditional_model_has_the_spread_that_is_published(root):
-    table = pd.read_csv(root / "figures/paper/tables/unconditional.csv").query("model == 'ldm_post' and seed == 0")
-    made = generate.published("ldm_post").sample(1000)
-    assert made.std() == pytest.approx(table["std"].iloc[0], rel=0.03)
-    assert metrics.max_drawdown(made).mean() == pytest.approx(table["mdd_mean"].iloc[0], rel=0.06)
+def test_the_shipped_unconditional_weights_make_the_windows_that_are_published(root):
+    """The row of seed 0 of the table `unconditional`, with the sampler of the run, which few steps only approach."""
+    table = pd.read_csv(root / "figures/paper/tables/unconditional.csv").query("model == 'ldm_post' and split == 'train'")
+    made = generate.published("ldm_post").sample(5000, seed=0, sampler="ddim", steps=200)
+    found = {"std": made.std(dtype=float), "min": made.min(), "max": made.max(), "q01_gen": np.quantile(made, 0.01)}
+    found |= {"mdd_mean": metrics.max_drawdown(made).mean()}
+    apart = np.abs(table.set_index("seed")[[*found]] / pd.Series(found) - 1).max(axis=1)
+    assert apart[0] < 0.0005
+    assert (apart.drop(0) > 0.01).all()
 
 
 @pytest.mark.parametrize("vix", [15, 45])

@@ -330,6 +330,12 @@ def test_tables_figure_and_origin_are_written_together(gathered, history, tiny):
     assert meta["days"] == [str(day.date()) for day in year.iloc[[0, -1]]] == ["1996-01-02", "1997-12-31"]
 
 
+def test_the_figure_embeds_fonts_that_can_be_edited(gathered):
+    content = (gathered / "out/fig_walkforward.pdf").read_bytes()
+    assert b"/FontFile2" in content  # TrueType
+    assert b"/Type3" not in content
+
+
 def test_the_figure_leaves_out_the_rival_and_history_that_would_hide_the_others(
     script, gathered, tiny, tmp_path, monkeypatch
 ):
@@ -405,6 +411,9 @@ def test_the_workflow_refits_each_year_once_and_again_when_its_models_change(roo
     model = project.edit("chaoslib/vae.py", "FEWEST = 16", "FEWEST = 17")
     assert project.planned()[0] == every
     (project.folder / "chaoslib/vae.py").write_text(model)
+    closes = project.edit("chaoslib/snapshot/closes.csv", "2022-12-28,3783.22", "2022-12-28,3783.23")
+    assert project.planned()[0] == every
+    (project.folder / "chaoslib/snapshot/closes.csv").write_text(closes)
     project.edit("params/walkforward.yaml", "GRID: 16", "GRID: 17")
     assert project.planned()[0] == every
 

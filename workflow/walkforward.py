@@ -11,6 +11,7 @@ import json
 import logging
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import yaml
 
@@ -40,15 +41,17 @@ def gather(to: Path, files: list[Path], params: dict) -> None:
     table = backtest.rows(forecasts, path, split="walk_forward", clamped=clamped, draws=params["DRAWS"])
     (to / "tables").mkdir(parents=True, exist_ok=True)
     written = tables.both("backtest", table) | tables.both("by_year", backtest.by_year(forecasts, path, dates))
+    days = [str(dates[0]), str(dates[-1])]
+    written["meta.json"] = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
     for name, content in written.items():
-        runs.write(to / name, content, Path(name).suffix)
+        with runs.whole_file(to / name) as whole:
+            runs.write(whole, content, Path(name).suffix)
     near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
     figure = figures.walk_forward(dates, backtest.loss_gaps(near, path))
-    for suffix in (".pdf", ".png"):
-        figure.savefig(to / f"fig_walkforward{suffix}", dpi=200, metadata={"CreationDate": None} if suffix == ".pdf" else {})
-    days = [str(dates[0]), str(dates[-1])]
-    meta = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
-    runs.write(to / "meta.json", meta, ".json")
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
+        fonts = mpl.rc_context({"pdf.fonttype": 42})  # TrueType, embedded and editable
+        with fonts, runs.whole_file(to / f"fig_walkforward{suffix}") as whole:
+            figure.savefig(whole, format=suffix[1:], metadata=metadata, dpi=200)
     logging.info("gathered %d years in %s", len(years), to)
 
 
@@ -71,7 +74,11 @@ def main(arguments: list[str] | None = None) -> None:
         return
     runs.use_one_thread()
     prices, _ = data.load_prices("sp500_logret", start=params["START"])
-    arrays = forecast_year(data.log_returns(prices), options.year, params, device=runs.device())
+    returns = data.log_returns(prices)
+    years = returns["date"].dt.year
+    if not params["FIRST_YEAR"] <= options.year <= years.max():
+        parser.error(f"{options.year} cannot be forecast: the years are {params['FIRST_YEAR']} to {years.max()}")
+    arrays = forecast_year(returns, options.year, params, device=runs.device())
     options.to.parent.mkdir(parents=True, exist_ok=True)
     with runs.whole_file(options.to) as path:
         runs.write(path, arrays, ".npz")
@@ -79,4 +86,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     main()
