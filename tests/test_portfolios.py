@@ -411,12 +411,15 @@ def test_reverse_rows_read_the_shortfall_and_the_ends_of_its_interval():
     np.testing.assert_allclose(found[["vix", "vix_low", "vix_high"]], 10 * 2 ** np.array(expected))
     assert not found["at_lowest"].any()
     assert portfolios.reverse_rows(curves, [-0.1])["at_lowest"].all()  # passed before the first level
+    found = portfolios.reverse_rows(curves, [0.02])  # passed at the first level by the end of the interval alone
+    assert (found["vix_low"] == 10).all()
+    assert not found["at_lowest"].any()
 
 
 def test_values_that_do_not_start_from_one_are_refused():
     """Dollars, or cumulated returns, would give losses that look like numbers."""
     returns = np.random.default_rng(0).normal(0, 0.01, (200, 5))
-    for values in (100 * np.exp(returns), np.cumsum(returns, axis=1)):
+    for values in (100 * np.exp(returns), np.cumsum(returns, axis=1), np.cumsum(np.abs(returns), axis=1)):
         with pytest.raises(ValueError, match=r"worth .* after a day: return values that start from 1"):
             portfolios.measure(values, 5)
 
@@ -430,3 +433,12 @@ def test_taking_the_drift_off_leaves_the_spread():
     np.testing.assert_allclose(found["es_99_driftless"], found["es_99"][40.0])
     assert found["es_99"][20.0] < found["es_99"][40.0] - 0.05
     assert portfolios.drift_rows(curves, horizon=10)["mean"].to_numpy() == pytest.approx([0.02, 0.0], abs=2e-3)
+
+
+def test_drift_by_hand():
+    """One scenario of 100 falls by 20 % on the second day: a mean of -.001 a day over two. The third is not asked for."""
+    made = np.zeros((100, 3), dtype=np.float32)
+    made[7, 1], made[:, 2] = -0.2, 1.0
+    (found,) = portfolios.drift_rows({30.0: made}, horizon=2).to_dict("records")
+    expected = {"target_vix": 30, "mean": -0.002, "median": 0, "es_99": 1 - np.exp(-0.2)}
+    assert found == pytest.approx(expected | {"es_99_driftless": 1 - np.exp(-0.198)})
