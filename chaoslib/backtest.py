@@ -5,6 +5,7 @@ a negative number, and a *hit* is an outcome below it. Statistics work along the
 and thousands of simulated ones go through the same lines.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,6 +62,17 @@ def tail_of(outcomes: np.ndarray) -> Tail:
     return Tail(np.sort(np.partition(outcomes, kept - 1, axis=1)[:, :kept], axis=1), n)
 
 
+def followed(tail: Tail, path: np.ndarray, days: int) -> tuple[Tail, np.ndarray]:
+    """Forecasts for each day of a path (T,), without those whose horizon ends beyond it, and what followed them.
+
+    Raises ValueError unless there is one for each day.
+    """
+    if len(tail.values) != len(path):
+        raise ValueError(f"{len(tail.values)} forecasts for {len(path)} days: give one for each day of the path")
+    outcome = rolling_sums(path, days)
+    return Tail(tail.values[: len(outcome)], tail.n), outcome
+
+
 def rolling_sums(path: np.ndarray, days: int) -> np.ndarray:
     """(T - days + 1,) log-returns over every stretch of `days` days of a path (T,)."""
     return np.lib.stride_tricks.sliding_window_view(np.asarray(path, dtype=float), days).sum(axis=1)
@@ -72,11 +84,13 @@ def vix_tails(
     """Horizon -> tail of the forecasts at VIX (T,), from windows (n, L) that `sample` gives at each level of a grid (G,).
 
     The order statistics are linear in log VIX between levels. Give `sample` the same seed at each, so that they move
-    smoothly. Raises ValueError for a VIX that the grid does not span.
+    smoothly. Raises ValueError for a VIX that the grid does not span, or a horizon longer than the windows.
     """
     found = {days: [] for days in horizons}
     for level in levels:
         windows = sample(level)
+        if max(horizons) > windows.shape[1]:
+            raise ValueError(f"a horizon of {max(horizons)} days does not fit in windows of {windows.shape[1]}")
         for days in horizons:
             found[days].append(tail_of(windows[:, :days].sum(axis=1, dtype=float)[None]))
     return {
@@ -161,16 +175,17 @@ def diebold_mariano(loss: np.ndarray, rival: np.ndarray, *, horizon: int) -> flo
     """Two-sided p-value of equal mean losses (n,) (Diebold & Mariano 1995), normal, with a Bartlett long-run variance.
 
     The bandwidth is at least twice the horizon, since losses over h days overlap; at one day it is that of Newey & West.
-    1 for equal losses.
+    1 for equal losses, 0 for losses that differ by a constant.
     """
     difference = loss - rival
     if not np.any(difference):
         return 1.0
     bandwidth = max(2 * horizon, int(4 * (len(difference) / 100) ** (2 / 9)))
     variance = float(np.squeeze(Bartlett(difference, bandwidth=bandwidth, center=True).cov.long_run)) / len(difference)
-    return float(2 * stats.norm.sf(abs(difference.mean()) / np.sqrt(variance)))
+    return float(2 * stats.norm.sf(abs(difference.mean()) / np.sqrt(variance))) if variance > 0 else 0.0
 
 
+@functools.lru_cache(maxsize=4)  # one for each horizon of a table, whose models and levels share it
 def overlapping_uniforms(n: int, *, horizon: int, draws: int, seed: int) -> np.ndarray:
     """(draws, n) probability integral transforms of a right forecast, issued every day for the next `horizon` days.
 
@@ -178,7 +193,9 @@ def overlapping_uniforms(n: int, *, horizon: int, draws: int, seed: int) -> np.n
     """
     days = np.random.default_rng(seed).standard_normal((draws, n + horizon - 1))
     sums = np.cumsum(np.pad(days, ((0, 0), (1, 0))), axis=1)
-    return stats.norm.cdf((sums[:, horizon:] - sums[:, :-horizon]) / np.sqrt(horizon))
+    uniforms = stats.norm.cdf((sums[:, horizon:] - sums[:, :-horizon]) / np.sqrt(horizon))
+    uniforms.flags.writeable = False
+    return uniforms
 
 
 def p_value(statistic: float, null: np.ndarray) -> float:
@@ -238,8 +255,8 @@ def rows(
     found = []
     for (model, number), tails in forecasts.items():
         for horizon, tail in tails.items():
-            outcome = rolling_sums(path, horizon)
-            ours, theirs = (Tail(each.values[: len(outcome)], each.n) for each in (tail, forecasts[rival][horizon]))
+            ours, outcome = followed(tail, path, horizon)
+            theirs, _ = followed(forecasts[rival][horizon], path, horizon)
             for level in levels:
                 row = assess(ours, outcome, theirs, horizon=horizon, level=level, draws=draws, seed=seed)
                 row |= {"model": model, "seed": number, "split": split, "clamped": (clamped or {}).get((model, number), 0)}
@@ -258,10 +275,9 @@ def loss_gaps(
         raise ValueError(f"a model has several seeds: give one of each, not {list(forecasts)}")
     found = {}
     for days in next(iter(forecasts.values())):
-        outcome = rolling_sums(path, days)
         losses = {}
         for (model, _), tails in forecasts.items():
-            tail = Tail(tails[days].values[: len(outcome)], tails[days].n)
+            tail, outcome = followed(tails[days], path, days)
             losses[model] = fz0(outcome, tail.quantile(level), tail.shortfall(level), level)
         found[days] = {model: loss - losses[rival] for model, loss in losses.items() if model != rival}
     return found
@@ -275,9 +291,9 @@ def by_year(
     years, found = pd.DatetimeIndex(dates).year, []
     for (model, seed), tails in forecasts.items():
         for days, tail in tails.items():
-            outcome = rolling_sums(path, days)
+            tail, outcome = followed(tail, path, days)
             for level in levels:
-                hits = pd.Series(outcome < tail.quantile(level)[: len(outcome)]).groupby(years[: len(outcome)])
+                hits = pd.Series(outcome < tail.quantile(level)).groupby(years[: len(outcome)])
                 counted = hits.agg(["size", "sum"]).rename(columns={"size": "n", "sum": "hits"}).rename_axis("year")
                 row = {"model": model, "seed": seed, "horizon_days": days, "level": level}
                 found.append(counted.reset_index().assign(**row, expected=level * counted["n"].to_numpy()))

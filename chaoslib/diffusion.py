@@ -230,8 +230,7 @@ def sample_latents(
 
     sampler : "ddim" (eta = 0; Song et al. 2021), "ddpm" (ancestral; Ho et al. 2020), or "dpm", DDIM corrected to second
         order (DPM-Solver++(2M); Lu et al. 2022, algorithm 2), which is nearly as exact with an eighth of the steps
-    steps : levels visited, evenly spaced over 1..K; at most K. "dpm" wants a divisor of K, since rounded levels cost
-        it its order
+    steps : levels visited, evenly spaced over 1..K; at most K
     cond (n, cond_dim) standardised, or None for the unconditional law
     """
     if sampler not in SAMPLERS:

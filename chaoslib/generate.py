@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from chaoslib import diffusion, timegan, vae
 from chaoslib.metrics import realised_vol
-from chaoslib.runs import sha256, whole_file
+from chaoslib.runs import sha256, whole_file, write
 from chaoslib.windows import Scaler, VIXCondition, VIXLaw, standardise
 
 log = logging.getLogger(__name__)
@@ -431,12 +431,13 @@ def chain(generator: LatentGenerator, law: VIXLaw, vix: np.ndarray, *, days: int
 
     A VIX that is drawn outside the training windows' range is replaced by the nearest inside.
     """
-    length, parts = generator.scaler.seq_len, []
+    length, parts, draw = generator.scaler.seq_len, [], 0
     for link in range(-(-days // length)):
+        if parts:
+            drawn = law.draw(parts[-1], vix, rng=np.random.default_rng(draw))
+            vix = np.clip(drawn, generator.condition.lowest, generator.condition.highest)
         noise, draw = np.random.SeedSequence((*seed, link)).generate_state(2)
         parts.append(generator.sample(len(vix), seed=int(noise), vix=vix))
-        drawn = law.draw(parts[-1], vix, rng=np.random.default_rng(draw))
-        vix = np.clip(drawn, generator.condition.lowest, generator.condition.highest)
     return np.concatenate(parts, axis=1)[:, :days]
 
 
@@ -461,12 +462,10 @@ def scenarios_to_parquet(
         raise ValueError(f"shard is {shard}: use a multiple of {CHUNK}")
     generator, folder, shipped = ready(vix, n=n, days=days, model=model), Path(folder), read_weights()
     asked = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
-    asked |= {
-        "weights": shipped["models"][model],
-        "vix_law": shipped["vix_law"] if days > generator.scaler.seq_len else None,
-    }
+    chained = days > generator.scaler.seq_len
+    asked |= {"weights": shipped["models"][model], "vix_law": shipped["vix_law"] if chained else None}
     asked |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
-    asked |= {"experimental": days > generator.scaler.seq_len, "unit": "daily log-returns, fractions"}
+    asked |= {"experimental": chained, "unit": "daily log-returns, fractions"}
     asked |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
     asked |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
     sidecar = folder / "_scenarios.json"
@@ -474,7 +473,7 @@ def scenarios_to_parquet(
         if any(folder.glob("scenarios-*.parquet")):
             raise ValueError(f"{folder} holds scenarios that no {sidecar.name} describes: choose an empty folder")
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(sidecar, asked | {"finished_utc": None, "files": {}})
+        write(sidecar, asked | {"finished_utc": None, "files": {}})
     written = json.loads(sidecar.read_text())
     if other := [key for key in asked if written.get(key) != asked[key]]:
         raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
@@ -484,9 +483,9 @@ def scenarios_to_parquet(
         if not path.exists() or done.get(path.name) != sha256(path):
             write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), asked)
             done[path.name], finished = sha256(path), None
-            write_json(sidecar, asked | {"finished_utc": None, "files": done})
+            write(sidecar, asked | {"finished_utc": None, "files": done})
     if not finished:
-        write_json(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
+        write(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
     return sidecar
 
 
@@ -500,8 +499,3 @@ def write_shard(path: Path, generator: LatentGenerator, rows: range, asked: dict
             columns = [np.arange(first, first + len(chunk)), *np.ascontiguousarray(chunk.T)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             first += len(chunk)
-
-
-def write_json(path: Path, content: dict) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=1) + "\n")

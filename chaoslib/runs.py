@@ -200,10 +200,7 @@ class Run:
         """Save a figure as figures/<name>.pdf and .png in the run folder and return it, to be shown inline."""
         if self.writes:
             (self.folder / "figures").mkdir(parents=True, exist_ok=True)
-            for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
-                fonts = mpl.rc_context({"pdf.fonttype": 42})  # TrueType, embedded and editable
-                with fonts, whole_file(self.folder / "figures" / (name + suffix)) as path:
-                    figure.savefig(path, format=suffix[1:], metadata=metadata, dpi=200)
+            save_figure(figure, self.folder / "figures" / name)
         return figure
 
     def save(self, artefacts: dict[str, object]) -> None:
@@ -220,11 +217,9 @@ class Run:
         outputs = {}
         for name, content in artefacts.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(self.folder / name) as path:
-                write(path, content, Path(name).suffix)
+            write(self.folder / name, content)
             outputs[name] = sha256(self.folder / name)
-        with whole_file(self.folder / "meta.json") as path:
-            write(path, self.describe(outputs), ".json")
+        write(self.folder / "meta.json", self.describe(outputs))
         with whole_file(self.folder / SUMS) as path:
             path.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(outputs.items())))
         log.info("saved %s in %s", ", ".join(outputs), self.show(self.folder))
@@ -266,25 +261,34 @@ class whole_file:
             self.partial.unlink(missing_ok=True)
 
 
-def write(path: Path, content, suffix: str) -> None:
-    """Write one artefact; nothing here pickles."""
-    if suffix == ".npz":
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **content)
-    elif suffix == ".json":
-        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    elif suffix == ".csv":
-        content.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-    elif suffix == ".parquet":
-        content.to_parquet(path, index=False)
-    elif suffix == ".safetensors":
-        from safetensors.torch import save_file
+def write(path: Path, content) -> None:
+    """Write one artefact, whole or not at all, in the format of its suffix; nothing here pickles."""
+    with whole_file(path) as partial:
+        if path.suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **content)
+        elif path.suffix == ".json":
+            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        elif path.suffix == ".csv":
+            content.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+        elif path.suffix == ".parquet":
+            content.to_parquet(partial, index=False)
+        elif path.suffix == ".safetensors":
+            from safetensors.torch import save_file
 
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in content.items()}, path)
-    elif suffix == ".tex":
-        path.write_text(content)
-    else:
-        raise ValueError(f"{path.name}: no way to write {suffix!r} files")
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in content.items()}, partial)
+        elif path.suffix == ".tex":
+            partial.write_text(content)
+        else:
+            raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as `path` with .pdf and .png appended; the PDF has no date."""
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
+        fonts = mpl.rc_context({"pdf.fonttype": 42})  # TrueType, embedded and editable
+        with fonts, whole_file(path.with_name(path.name + suffix)) as partial:
+            figure.savefig(partial, format=suffix[1:], metadata=metadata, dpi=200)
 
 
 def sha256(path: Path) -> str:

@@ -707,3 +707,21 @@ def test_any_model_can_be_the_rival_and_levels_can_be_chosen():
     found = backtest.rows(forecasts, path, split="val", levels=(0.025,), rival=("b", 2), draws=50)
     assert list(found["level"]) == [0.025, 0.025]
     assert list(found["dm_p_vs_fhs"] == 1) == [False, True]
+
+
+@pytest.mark.parametrize("count", [299, 301])
+def test_there_is_one_forecast_for_each_day_of_the_path(count):
+    forecasts = {("gjr_fhs", 0): {1: normal_tail(np.ones(count))}}
+    path = np.random.default_rng(0).standard_normal(300)
+    for judge in (lambda: backtest.rows(forecasts, path, split="test"), lambda: backtest.loss_gaps(forecasts, path)):
+        with pytest.raises(ValueError, match=f"{count} forecasts for 300 days: give one for each day"):
+            judge()
+
+
+def test_a_horizon_longer_than_the_windows_is_refused():
+    with pytest.raises(ValueError, match="horizon of 30 days does not fit in windows of 8"):
+        backtest.vix_tails(lambda _: np.zeros((100, 8)), np.array([10.0, 20.0]), np.array([15.0]), horizons=(1, 30))
+
+
+def test_losses_that_differ_by_a_constant_are_told_apart_for_certain():
+    assert backtest.diebold_mariano(np.ones(50), np.zeros(50), horizon=1) == 0.0

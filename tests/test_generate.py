@@ -15,7 +15,7 @@ from chaoslib.windows import VIXCondition
 def saved(generator, folder):
     folder.mkdir()
     for name, content in generator.files().items():
-        runs.write(folder / name, content, "." + name.split(".")[-1])
+        runs.write(folder / name, content)
     return folder
 
 

@@ -165,3 +165,13 @@ def test_figures_are_saved_twice_alike_without_a_date(repository):
 def test_an_unknown_format_is_refused(repository):
     with pytest.raises(ValueError, match=r"no way to write '\.pkl'"):
         opened("01_data").save({"a.pkl": {}})
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "table.json"
+    runs.write(path, {"rows": 1})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="nan|JSON"):
+        runs.write(path, {"rows": float("nan")})
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["table.json"]

@@ -262,11 +262,11 @@ def gathered(script, tiny, forecast, tmp_path_factory) -> Path:
     """The folder of tables of 1996 and 1997: one year as the fixture has it, the other by the command."""
     folder = tmp_path_factory.mktemp("walk")
     told = ["--params", json.dumps({key: value for key, value in tiny.items() if key != "START"})]
-    runs.write(folder / "1996.npz", forecast | {"cond_ldm_clamped": np.array(5)}, ".npz")
+    runs.write(folder / "1996.npz", forecast | {"cond_ldm_clamped": np.array(5)})
     script.main([*told, "year", "1997", str(folder / "years/1997.npz")])
     assert [path.name for path in (folder / "years").iterdir()] == ["1997.npz"]
     with np.load(folder / "years/1997.npz", allow_pickle=False) as archive:
-        runs.write(folder / "1997.npz", dict(archive) | {"cond_ldm_clamped": np.array(2)}, ".npz")
+        runs.write(folder / "1997.npz", dict(archive) | {"cond_ldm_clamped": np.array(2)})
     script.main([*told, "gather", str(folder / "out"), str(folder / "1997.npz"), str(folder / "1996.npz")])
     return folder
 

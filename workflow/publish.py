@@ -102,11 +102,11 @@ def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, t
         (to / name).mkdir(parents=True, exist_ok=True)
         files = {"model.json": shapes, "model.safetensors": tensors}
         for file, content in files.items():
-            runs.write(to / name / file, content, Path(file).suffix)
+            runs.write(to / name / file, content)
         shipped[name] = {"node": stages.place(node, seed), "source_sha256": finished[node, seed].sums["model.safetensors"]}
         shipped[name] |= {"files": {file: runs.sha256(to / name / file) for file in files}}
     law = finished["10_stress_test", 0].json("vix_law.json")
-    runs.write(to / "weights.json", {"models": shipped, "vix_law": law}, ".json")
+    runs.write(to / "weights.json", {"models": shipped, "vix_law": law})
     return shipped
 
 
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     for path in written:
         shutil.copy(path, target / "tables")
     for name, content in tables.both("timings", timings).items():
-        runs.write(target / name, content, Path(name).suffix)
+        runs.write(target / name, content)
     shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
     for place in shown:
         for figure in (options.run_dir / place).glob("figures/*"):
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
             (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
     if options.weights:
         publish_weights(finished, options.seeds[0], options.weights)
-    runs.write(target / "run_metadata.json", metadata, ".json")
+    runs.write(target / "run_metadata.json", metadata)
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
 
 

@@ -11,7 +11,6 @@ import json
 import logging
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import yaml
 
@@ -44,14 +43,9 @@ def gather(to: Path, files: list[Path], params: dict) -> None:
     days = [str(dates[0]), str(dates[-1])]
     written["meta.json"] = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
     for name, content in written.items():
-        with runs.whole_file(to / name) as whole:
-            runs.write(whole, content, Path(name).suffix)
+        runs.write(to / name, content)
     near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
-    figure = figures.walk_forward(dates, backtest.loss_gaps(near, path))
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
-        fonts = mpl.rc_context({"pdf.fonttype": 42})  # TrueType, embedded and editable
-        with fonts, runs.whole_file(to / f"fig_walkforward{suffix}") as whole:
-            figure.savefig(whole, format=suffix[1:], metadata=metadata, dpi=200)
+    runs.save_figure(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward")
     logging.info("gathered %d years in %s", len(years), to)
 
 
@@ -80,8 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"{options.year} cannot be forecast: the years are {params['FIRST_YEAR']} to {years.max()}")
     arrays = forecast_year(returns, options.year, params, device=runs.device())
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    with runs.whole_file(options.to) as path:
-        runs.write(path, arrays, ".npz")
+    runs.write(options.to, arrays)
 
 
 if __name__ == "__main__":

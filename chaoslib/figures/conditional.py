@@ -6,7 +6,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from chaoslib import metrics, risk
-from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, styled
+from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, styled
 
 YEAR = 252  # trading days
 NEAR = 0.1  # real windows within 10 % of a VIX, in log VIX, show the real law there
@@ -30,17 +30,12 @@ def fan(
     )
     rng = np.random.default_rng(seed)
     for axis, (vix, windows) in zip(axes, generated.items(), strict=True):
-        levels = PERCENT * np.cumsum(windows, axis=1)
-        days = np.arange(1, levels.shape[1] + 1)
-        for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
-            band = np.quantile(levels, [low, high], axis=0)
-            axis.fill_between(
-                days, *band, color=COLOURS[model], alpha=alpha, linewidth=0, label=f"{low * 100:g}–{high * 100:g} %"
-            )
+        fan_bands(axis, windows, color=COLOURS[model])
+        days, middle = np.arange(1, windows.shape[1] + 1), np.median(np.cumsum(windows, axis=1), axis=0)
         paths = PERCENT * np.cumsum(real[vix], axis=1)
         for number, path in enumerate(paths[rng.permutation(len(paths))[:shown]]):
             axis.plot(days, path, color="black", linewidth=0.35, alpha=0.6, label="real" if number == 0 else None)
-        axis.plot(days, np.median(levels, axis=0), color=COLOURS[model], label="median")
+        axis.plot(days, PERCENT * middle, color=COLOURS[model], label="median")
         axis.set_title(f"VIX {vix:g} ({len(real[vix])} real windows)", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from chaoslib import metrics
-from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, styled
+from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, fan_bands, styled
 
 LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too
 PORTFOLIO_LABELS = {
@@ -70,14 +70,11 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
     """
     figure, axes = canvas(1, len(episodes), width=TWO_COLUMNS, height=2.4, sharey=True)
     for axis, episode in zip(axes, episodes, strict=True):
-        levels = PERCENT * np.cumsum(fans[episode["name"]], axis=1)
-        days = np.arange(1, levels.shape[1] + 1)
-        for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
-            band = np.quantile(levels, [low, high], axis=0)
-            label = f"{low * 100:g}–{high * 100:g} %"
-            axis.fill_between(days, *band, color=COLOURS["cond_ldm_normalised"], alpha=alpha, linewidth=0, label=label)
+        fan_bands(axis, fans[episode["name"]], color=COLOURS["cond_ldm_normalised"])
         path = PERCENT * np.cumsum(episode["log_returns"])
-        axis.plot(days[: len(path)], path, color=SPLIT_COLOURS[episode["split"]], linewidth=1.4, label=episode["split"])
+        axis.plot(
+            np.arange(1, len(path) + 1), path, color=SPLIT_COLOURS[episode["split"]], linewidth=1.4, label=episode["split"]
+        )
         axis.set_title(f"{episode['name']}, VIX {episode['vix']:.0f}\n({episode['split']})", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")

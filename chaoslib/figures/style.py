@@ -100,3 +100,12 @@ def density(
     margin = 0.15 * np.std(values) if high is None else 0.0
     grid = np.linspace(values.min() - margin, top + margin, 300)
     axis.plot(grid, stats.gaussian_kde(values)(grid), color=color, label=label, linewidth=linewidth)
+
+
+def fan_bands(axis: Axes, windows: np.ndarray, *, color: str) -> None:
+    """Bands of the cumulative log-returns, in percent, of windows (N, L) against the day."""
+    levels = PERCENT * np.cumsum(windows, axis=1)
+    days = np.arange(1, levels.shape[1] + 1)
+    for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
+        band = np.quantile(levels, [low, high], axis=0)
+        axis.fill_between(days, *band, color=color, alpha=alpha, linewidth=0, label=f"{low * 100:g}–{high * 100:g} %")
