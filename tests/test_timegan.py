@@ -517,6 +517,23 @@ def test_the_discriminator_takes_one_step_for_two_and_the_generator_meets_every_
         assert not any(torch.equal(batch, before) for before, _ in met[turn - 2 : turn])
 
 
+def test_those_who_learn_against_each_other_forget_their_gradients_faster(model, x, monkeypatch):
+    owner = {id(weight): name for name, network in model.named_children() for weight in network.parameters()}
+    betas = {}
+    step = timegan.take_step
+
+    def spy(optimizer, loss):
+        for group in optimizer.param_groups:
+            betas.update({owner[id(weight)]: group["betas"] for weight in group["params"]})
+        step(optimizer, loss)
+
+    monkeypatch.setattr(timegan, "take_step", spy)
+    timegan.fit_jointly(model, x, distance=lambda model: 1.0, generator=seeded(), **JOINT)
+    fast, slow = (0.5, 0.9), (0.9, 0.999)
+    adversaries = dict.fromkeys(("generator", "supervisor", "discriminator"), fast)
+    assert betas == {"embedder": slow, "recovery": slow, **adversaries}
+
+
 def test_the_supervisor_learns_latent_days_that_stand_still(model, x, monkeypatch):
     heard = []
     loss = timegan.supervised_loss
@@ -605,8 +622,8 @@ def test_the_toy_of_the_slow_test_has_the_memory_and_the_clusters_it_names(phi):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("phi", [0.6, -0.6])
-def test_timegan_learns_the_sign_of_the_memory_of_an_ar1(phi):
-    """200 epochs a phase on 4000 windows: about seventeen minutes for each phi on one core.
+def test_timegan_learns_the_memory_of_an_ar1(phi):
+    """200 epochs a phase on 4000 windows: about twelve minutes for each phi on one core.
 
     The distance that chooses the state sees the memory here; that of notebook 08 does not, and takes any.
     """
@@ -624,7 +641,4 @@ def test_timegan_learns_the_sign_of_the_memory_of_an_ar1(phi):
     model, history = timegan.fit_timegan(torch.from_numpy(shape.scale(real)), shape, distance=distance, epochs=200)
     (found,) = metrics.pooled_acf(generate.TimeGANGenerator(model).sample(5000), max_lag=1)
     print(f"phi {phi}: real {known:.3f}, generated {found:.3f}", history["distance"].dropna().round(3).tolist())
-    assert np.sign(found) == np.sign(known)
-    if phi < 0 and abs(found - known) > 0.25:
-        pytest.xfail("a fifth of the size was found when this was measured: -0.11 for -0.60")
-    assert found == pytest.approx(known, abs=0.25)
+    assert found == pytest.approx(known, abs=0.2)
