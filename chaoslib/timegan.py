@@ -24,8 +24,8 @@ SUPERVISED_WEIGHT, MOMENT_WEIGHT = 100.0, 100.0  # of the original, in the gener
 RECONSTRUCTION_WEIGHT, AHEAD_WEIGHT = 10.0, 0.1  # of the original, in the embedder's loss
 SKIP_BELOW = 0.15  # the discriminator rests while its loss is lower, as in the original
 GENERATOR_STEPS = 2  # for one of the discriminator
-# Adam's decay of gradients and of their squares for the two adversaries. The original has Adam's (0.9, 0.999) and fifteen
-# times as many steps; here that found a fifth of a negative memory, for the discriminator lags behind the generator.
+# Adam's decay of gradients and of their squares for the two adversaries. The original has Adam's own (0.9, 0.999) and takes
+# many times as many steps; within the published epochs that left an alternating memory unlearned, see the slow test.
 ADVERSARIAL_BETAS = (0.5, 0.9)
 
 
