@@ -610,7 +610,7 @@ def ar1_with_garch_noise(phi: float, *, n: int = 4000, days: int = 50, seed: int
     return windows.astype(np.float32)
 
 
-@pytest.mark.parametrize("phi", [0.6, -0.6])
+@pytest.mark.parametrize("phi", [0.6, 0.0, -0.6])
 def test_the_toy_of_the_slow_test_has_the_memory_and_the_clusters_it_names(phi):
     windows = ar1_with_garch_noise(phi)
     assert windows.shape == (4000, 50)
@@ -621,24 +621,25 @@ def test_the_toy_of_the_slow_test_has_the_memory_and_the_clusters_it_names(phi):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phi", [0.6, -0.6])
-def test_timegan_learns_the_memory_of_an_ar1(phi):
+@pytest.mark.parametrize("phi", [0.6, 0.0, -0.6])
+def test_a_state_of_timegan_has_the_memory_of_an_ar1(phi):
     """200 epochs a phase on 4000 windows: about twelve minutes for each phi on one core.
 
-    The distance that chooses the state sees the memory here; that of notebook 08 does not, and takes any.
+    The distance that chooses the state sees the memory here; that of notebook 08 does not, and takes any. Without that
+    eye the days can come to alternate too much, so the memory at every check is printed: `pytest -m slow -s`.
     """
     real = ar1_with_garch_noise(phi)
     held_out = ar1_with_garch_noise(phi, n=1000, seed=1)
     shape = timegan.TimeGANShape(seq_len=real.shape[1], low=float(real.min()), high=float(real.max()))
-
     (known,) = metrics.pooled_acf(real, max_lag=1)
+    seen = []
 
     def distance(model):
         made = generate.TimeGANGenerator(model).sample(2000, seed=1)
-        (found,) = metrics.pooled_acf(made, max_lag=1)
-        return metrics.checkpoint_distance(real, held_out, made) + abs(found - known)
+        seen.extend(metrics.pooled_acf(made, max_lag=1))
+        return metrics.checkpoint_distance(real, held_out, made) + abs(seen[-1] - known)
 
-    model, history = timegan.fit_timegan(torch.from_numpy(shape.scale(real)), shape, distance=distance, epochs=200)
+    model, _ = timegan.fit_timegan(torch.from_numpy(shape.scale(real)), shape, distance=distance, epochs=200)
     (found,) = metrics.pooled_acf(generate.TimeGANGenerator(model).sample(5000), max_lag=1)
-    print(f"phi {phi}: real {known:.3f}, generated {found:.3f}", history["distance"].dropna().round(3).tolist())
+    print(f"phi {phi}: real {known:.3f}, generated {found:.3f}, at the checks {np.round(seen, 2).tolist()}")
     assert found == pytest.approx(known, abs=0.2)
