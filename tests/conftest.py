@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from chaoslib import diffusion, generate, vae
-from chaoslib.windows import Scaler, fit_vix_condition, standardise
+from chaoslib.market.vix import fit_vix_condition
+from chaoslib.market.windows import Scaler, standardise
+from chaoslib.models import diffusion, generate, vae
 
 torch.set_num_threads(1)
 

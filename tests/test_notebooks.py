@@ -9,7 +9,7 @@ import nbformat
 import pytest
 import yaml
 
-from chaoslib import stages
+from chaoslib.pipeline import stages
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -20,8 +20,10 @@ from collections.abc import Callable
 
 import torch
 
-from chaoslib import diffusion, generate, timegan, vae
-from chaoslib.windows import Scaler, VIXCondition
+from chaoslib.market.vix import VIXCondition
+from chaoslib.market.windows import Scaler
+from chaoslib.models import diffusion, generate, timegan, vae
+from chaoslib.stress import scenarios
 
 N, BATCH, WINDOWS = 3999, 256, 5000  # training windows of the paper, batch, windows sampled
 REPEATS = 3
@@ -88,7 +90,7 @@ def write_scenarios(n: int) -> None:
     """One line: n, seconds, and peak memory of this process, the import included."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        generate.scenarios_to_parquet(folder, vix=45.0, n=n)
+        scenarios.to_parquet(folder, vix=45.0, n=n)
         took = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     rate = f"{1e6 * took / n:6.0f} s a million"

@@ -20,7 +20,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from chaoslib import runs, stages, tables
+from chaoslib.evaluation import tables
+from chaoslib.pipeline import files, runs, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = ("09_evaluation", "10_stress_test")  # the stages that write tables of the paper
@@ -100,13 +101,13 @@ def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, t
         tensors = {key: value if key.startswith("latents.") else value.half() for key, value in kept.items()}
         shapes = json.loads((source / "model.json").read_text()) | {"sampler": "dpm", "steps": 25}
         (to / name).mkdir(parents=True, exist_ok=True)
-        files = {"model.json": shapes, "model.safetensors": tensors}
-        for file, content in files.items():
-            runs.write(to / name / file, content)
+        contents = {"model.json": shapes, "model.safetensors": tensors}
+        for file, content in contents.items():
+            files.write(to / name / file, content)
         shipped[name] = {"node": stages.place(node, seed), "source_sha256": finished[node, seed].sums["model.safetensors"]}
-        shipped[name] |= {"files": {file: runs.sha256(to / name / file) for file in files}}
+        shipped[name] |= {"files": {file: files.sha256(to / name / file) for file in contents}}
     law = finished["10_stress_test", 0].json("vix_law.json")
-    runs.write(to / "weights.json", {"models": shipped, "vix_law": law})
+    files.write(to / "weights.json", {"models": shipped, "vix_law": law})
     return shipped
 
 
@@ -155,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     for path in written:
         shutil.copy(path, target / "tables")
     for name, content in tables.both("timings", timings).items():
-        runs.write(target / name, content)
+        files.write(target / name, content)
     shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
     for place in shown:
         for figure in (options.run_dir / place).glob("figures/*"):
@@ -169,7 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
             (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
     if options.weights:
         publish_weights(finished, options.seeds[0], options.weights)
-    runs.write(target / "run_metadata.json", metadata)
+    files.write(target / "run_metadata.json", metadata)
     logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from chaoslib.evaluation.scorecard import UNRANKED
 from chaoslib.figures.style import LABELS
 from chaoslib.figures.verdict import METRIC_LABELS
-from chaoslib.scorecard import UNRANKED
 
 
 def markdown(frame: pd.DataFrame, digits: int = 3) -> str:

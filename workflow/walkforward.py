@@ -14,15 +14,19 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from chaoslib import backtest, data, figures, runs, tables
-from chaoslib.walkforward import MODELS, forecast_year
+from chaoslib import figures
+from chaoslib.evaluation import tables
+from chaoslib.market import data
+from chaoslib.pipeline import files, runs
+from chaoslib.stress import backtest
+from chaoslib.stress.walkforward import MODELS, forecast_year
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def gather(to: Path, files: list[Path], params: dict) -> None:
+def gather(to: Path, yearly: list[Path], params: dict) -> None:
     """Tables `backtest` and `by_year`, the figure and meta.json, from the files of all years."""
-    years = [dict(np.load(path, allow_pickle=False)) for path in sorted(files)]
+    years = [dict(np.load(path, allow_pickle=False)) for path in sorted(yearly)]
     path = np.concatenate([year["log_return"] for year in years])
     dates = np.concatenate([year["date"] for year in years])
     models, horizons = [key.removesuffix("_n") for key in years[0] if key.endswith("_n")], params["HORIZONS"]
@@ -43,9 +47,9 @@ def gather(to: Path, files: list[Path], params: dict) -> None:
     days = [str(dates[0]), str(dates[-1])]
     written["meta.json"] = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
     for name, content in written.items():
-        runs.write(to / name, content)
+        files.write(to / name, content)
     near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
-    runs.save_figure(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward")
+    figures.save(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward")
     logging.info("gathered %d years in %s", len(years), to)
 
 
@@ -74,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"{options.year} cannot be forecast: the years are {params['FIRST_YEAR']} to {years.max()}")
     arrays = forecast_year(returns, options.year, params, device=runs.device())
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    runs.write(options.to, arrays)
+    files.write(options.to, arrays)
 
 
 if __name__ == "__main__":

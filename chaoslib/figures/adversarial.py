@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from chaoslib import metrics
+from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, styled
 
 TERMS = {
@@ -87,7 +87,7 @@ def mode_collapse(
 def stress_knobs(dials: pd.DataFrame, real: np.ndarray) -> Figure:
     """What the knobs of sampling do to the volatility of a window: a panel for the spread, one for each model's bias.
 
-    dials : of `generate.turn_knobs`, one or more models. Full lines are medians, dashed ones the 5 and 95 % quantiles
+    dials : of `conditional.turn_knobs`, one or more models. Full lines are medians, dashed ones the 5 and 95 % quantiles
     real (N, L) : the training windows, whose quantiles are the grey line and band
     """
     biased = dials[dials["knob"] == "bias"]["model"].unique()

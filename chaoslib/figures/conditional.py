@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from chaoslib import metrics, risk
+from chaoslib.evaluation import metrics, scoring
 from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, styled
 
 YEAR = 252  # trading days
@@ -51,7 +51,7 @@ def volatility_against_vix(
 ) -> Figure:
     """Realised volatility of a window against VIX, per year, generated over real: the headline.
 
-    curves : (model, "end" or "start") -> (G, len(risk.LEVELS)) quantiles of log realised volatility, daily
+    curves : (model, "end" or "start") -> (G, len(scoring.LEVELS)) quantiles of log realised volatility, daily
     levels : "end" and "start" -> VIX (G,) of the curves
     real : "end" and "start" -> VIX (N,) and daily realised volatility (N,) of the training windows
     """
@@ -79,8 +79,8 @@ def volatility_against_vix(
 
 
 def central(quantiles: np.ndarray) -> np.ndarray:
-    """(G, 3) quantiles 5, 50, 95 % of quantiles (G, len(risk.LEVELS))."""
-    return np.array([np.interp([0.05, 0.5, 0.95], risk.LEVELS, row) for row in quantiles])
+    """(G, 3) quantiles 5, 50, 95 % of quantiles (G, len(scoring.LEVELS))."""
+    return np.array([np.interp([0.05, 0.5, 0.95], scoring.LEVELS, row) for row in quantiles])
 
 
 def local_quantiles(vix: np.ndarray, volatility: np.ndarray, level: float) -> np.ndarray:

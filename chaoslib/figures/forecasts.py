@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from chaoslib import metrics
+from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, fan_bands, styled
 
 LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too

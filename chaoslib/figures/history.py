@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from chaoslib import metrics
+from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, ONE_COLUMN, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, styled
 
 

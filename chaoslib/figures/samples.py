@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from chaoslib import metrics
+from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, line_width, styled
 
 

@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from chaoslib import metrics
+from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, line_width, styled
 
 BOUNDS = (0, 0.3, 1, 2, 4, 8, 16, 32)  # of the ratio to the floor's median

@@ -1,0 +1,212 @@
+"""Models asked for windows at a VIX, held against the real windows at that VIX: tidy rows of numbers."""
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chaoslib.evaluation import metrics, scoring
+from chaoslib.market.vix import VIXCondition
+from chaoslib.market.windows import count_episodes
+from chaoslib.models.generate import LatentGenerator, TimeGANGenerator
+
+log = logging.getLogger(__name__)
+
+HALF_WIDTHS = (2.5, 4.0, 5.5, 7.0, 8.5, 10.0)  # VIX points around a target, published
+ENOUGH = 200  # windows that end the widening, published
+FEWEST_WINDOWS, FEWEST_EPISODES = 30, 3  # real windows and episodes that a comparison needs
+METRICS = ("std_ratio", "q01_gap", "q99_gap", "mdd_gap_mean", "acf1_gap", "acf2_gap", "ks_D")
+SPLITS = ("train", "test", "all")
+SPREADS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # settings of stress_scale * temperature that `turn_knobs` tries
+BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # and of the bias, away from the model as trained
+
+Sampler = Callable[[np.ndarray], np.ndarray]  # VIX (n,) in index points -> windows (n, L)
+
+
+def match_vix(vix: np.ndarray, target: float) -> tuple[np.ndarray, float]:
+    """Indices of the windows whose VIX (N,) lies within a half-width of the target, and that half-width.
+
+    The published rule: 2.5 points, widened by 1.5 up to 10 until 200 windows match.
+    """
+    matched, width = np.array([], dtype=int), HALF_WIDTHS[0]
+    for width in HALF_WIDTHS:
+        matched = np.flatnonzero(np.abs(vix - target) <= width)
+        if len(matched) >= ENOUGH:
+            break
+    return matched, width
+
+
+def returns_near(targets: Iterable[float], windows: np.ndarray, vix: np.ndarray) -> pd.DataFrame:
+    """What the windows (N, L) returned whose VIX (N,) lay near each target: target_vix, mean and median of their
+    cumulative log-returns, n_windows and n_episodes."""
+    rows = []
+    for target in targets:
+        near, _ = match_vix(vix, target)
+        sums = windows[near].sum(axis=1, dtype=float) if len(near) else np.array([np.nan])
+        row = {"target_vix": target, "mean": sums.mean(), "median": np.median(sums), "n_windows": len(near)}
+        rows.append(row | {"n_episodes": count_episodes(near, seq_len=windows.shape[1])})
+    return pd.DataFrame(rows)
+
+
+def enough(matched: np.ndarray, *, seq_len: int) -> bool:
+    """Whether matched windows, by their ascending positions in one span, are evidence enough for a comparison."""
+    return len(matched) >= FEWEST_WINDOWS and count_episodes(matched, seq_len=seq_len) >= FEWEST_EPISODES
+
+
+def gaps(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """The paper's comparison of windows at a VIX: std ratio, and gaps (generated less real) of the rest.
+
+    q01 and q99 are quantiles of pooled daily log-returns, mdd the mean maximum drawdown, acf1 and acf2 the windowed
+    autocorrelations of r, ks_D the Kolmogorov-Smirnov statistic of pooled returns.
+    """
+    low, high = np.quantile(fake, [0.01, 0.99]) - np.quantile(real, [0.01, 0.99])
+    return {
+        "std_ratio": metrics.std_ratio(real, fake),
+        "q01_gap": float(low),
+        "q99_gap": float(high),
+        "mdd_gap_mean": float(np.mean(metrics.max_drawdown(fake)) - np.mean(metrics.max_drawdown(real))),
+        "acf1_gap": metrics.windowed_acf(fake, 1) - metrics.windowed_acf(real, 1),
+        "acf2_gap": metrics.windowed_acf(fake, 2) - metrics.windowed_acf(real, 2),
+        "ks_D": metrics.ks(real, fake)[0],
+    }
+
+
+def compare_at(
+    target: float, real: np.ndarray, vix: np.ndarray, generated: Callable[[np.ndarray], np.ndarray], condition: VIXCondition
+) -> dict:
+    """One row: the real windows (N, L) with their VIX (N,) near a target against those that `generated` gives.
+
+    generated : VIX of the matched windows (m,) -> windows (n, L); called only when there is enough to compare with,
+    else the metrics are blank
+    """
+    matched, half_width = match_vix(vix, target)
+    fake = generated(vix[matched]) if enough(matched, seq_len=real.shape[1]) else None
+    return {
+        "target_vix": target,
+        "vix_matched_mean": float(vix[matched].mean()) if len(matched) else np.nan,
+        "n_episodes": count_episodes(matched, seq_len=real.shape[1]),
+        **(dict.fromkeys(METRICS, np.nan) if fake is None else gaps(real[matched], fake)),
+        "num_real_matched": len(matched),
+        "num_gen": 0 if fake is None else len(fake),
+        "half_width": half_width,
+        "extrapolated": bool(condition.extrapolated(np.array([target]))[0]),
+    }
+
+
+def spread(values: np.ndarray, n: int) -> np.ndarray:
+    """(n,) values taken evenly from (m,), from first to last, whether n is more or fewer than m."""
+    return values[np.arange(n) * len(values) // n]
+
+
+def compare(
+    model: str,
+    sample: Sampler,
+    fixed: dict[float, np.ndarray],
+    real: dict,
+    vix: dict,
+    condition: VIXCondition,
+    *,
+    n_matched: int,
+) -> pd.DataFrame:
+    """Rows of one model in both modes, for every target and split.
+
+    fixed : target -> windows generated at it; real, vix : split -> windows (N, L), VIX (N,)
+    Mode `target` compares with the fixed windows, mode `matched` with n_matched at the VIX of the matched windows,
+    each taken as often as any other.
+    """
+    rows = []
+    for target, made in fixed.items():
+        modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(spread(own, n_matched))}
+        for split, (mode, generated) in itertools.product(SPLITS, modes.items()):
+            row = compare_at(target, real[split], vix[split], generated, condition)
+            rows.append({"model": model, "mode": mode, "split": split, "guidance": 1.0, **row})
+    log.info("sampled %s at VIX %s", model, ", ".join(f"{target:g}" for target in fixed))
+    return pd.DataFrame(rows)
+
+
+def sweep(
+    model: LatentGenerator,
+    real: dict,
+    vix: dict,
+    *,
+    targets: Iterable[float],
+    guidance: Iterable[float],
+    temperatures: Iterable[float],
+    scales: Iterable[float],
+    n: int,
+    steps: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Every combination of the dials, n windows each, against the real windows within reach of the target (all splits).
+
+    One run of the diffusion serves all amplitudes of a target and a w, and all share their noise.
+    """
+    rows = []
+    for target, w in itertools.product(targets, guidance):
+        generator = torch.Generator().manual_seed(seed)
+        z = model.sample_latents(n, vix=target, guidance=w, steps=steps, generator=generator)
+        for temperature in temperatures:
+            noise = torch.Generator().manual_seed(seed + 1)  # the latents have taken the stream of `seed`
+            made = model.decode(z, vix=target, temperature=temperature, generator=noise)
+            for scale in scales:
+                row = compare_at(target, real["all"], vix["all"], lambda _, s=scale, m=made: s * m, model.condition)
+                dials = {"guidance": w, "temperature": temperature, "output_scale": scale}
+                rows.append({**row, **dials, "amplified": max(dials.values()) > 1.0})
+        log.info("sampled VIX %g with guidance %g: %d settings done", target, w, len(rows))
+    return pd.DataFrame(rows).assign(mode="target", split="all")
+
+
+def guidance_dial(
+    model: LatentGenerator, windows: np.ndarray, vix: np.ndarray, *, guidance: Iterable[float], levels: np.ndarray,
+    shown: Iterable[float], n: int, steps: int, seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Coverage of the log realised volatility of windows (N, L) given VIX (N,), and volatility at some VIX, for each w.
+
+    levels : grid of VIX that spans vix, n windows at each. Columns guidance, coverage, volatility_<VIX>: the median
+    over windows, per day.
+    """
+    rows = []
+    for w in guidance:
+        grid = scoring.quantile_grid(
+            lambda level, w=w: model.sample(n, vix=level, guidance=w, seed=seed, steps=steps), levels
+        )["log_rv"]  # fmt: skip
+        inside = scoring.covered(scoring.at_vix(grid, levels, vix), metrics.log_rv(windows))
+        middle = np.median(scoring.at_vix(grid, levels, np.asarray(shown, dtype=float)), axis=1)
+        typical = {f"volatility_{v:g}": float(np.exp(value)) for v, value in zip(shown, middle, strict=True)}
+        rows.append({"guidance": w, "coverage": float(inside.mean()), **typical})
+    return pd.DataFrame(rows)
+
+
+def volatility_by_vix(model: LatentGenerator, levels: np.ndarray, *, n: int, steps: int, seed: int) -> pd.DataFrame:
+    """Volatility of n windows at each level of the VIX, all with the same noise; levels out of reach are left out.
+
+    Columns vix, std (of all days) and median_rv (of windows), log-returns per day, and extrapolated.
+    """
+    levels = levels[model.condition.reachable(levels)]
+    rows = []
+    for level in levels:
+        made = model.sample(n, vix=level, seed=seed, steps=steps)
+        rows.append({"vix": level, "std": float(made.std()), "median_rv": float(np.median(metrics.realised_vol(made)))})
+    return pd.DataFrame(rows).assign(extrapolated=model.condition.extrapolated(levels))
+
+
+def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """What spread and bias do to the realised volatility of n windows: one row a setting of one knob, others as trained.
+
+    Columns model (`name`), knob (spread = stress_scale * temperature, or bias), value, and q05, q50, q95 of the
+    volatility, per day. Bias is turned where the model has one.
+    """
+    as_trained = 0.0 if isinstance(model, TimeGANGenerator) else 1.0
+    settings = [("spread", value, {"stress_scale": value}) for value in SPREADS]
+    if isinstance(model, TimeGANGenerator) or (model.denoiser is None and model.latent_scaler is not None):
+        settings += [("bias", as_trained + value, {"bias": as_trained + value}) for value in BIASES]
+    rows = []
+    for knob, value, options in settings:
+        quantiles = np.quantile(metrics.realised_vol(model.sample(n, seed=seed, **options)), [0.05, 0.5, 0.95])
+        rows.append(
+            {"model": name, "knob": knob, "value": value, **dict(zip(("q05", "q50", "q95"), quantiles, strict=True))}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,104 @@
+"""The bottleneck probe: does a VAE keep volatility and tails, and may the diffusion build on it?"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from chaoslib.evaluation import metrics
+from chaoslib.models import vae
+from chaoslib.models.generate import LatentGenerator
+
+GATE = {"std_ratio": (0.90, 1.10), "q01_ratio": (0.85, 1.15), "log_rv_sd_ratio": (0.85, 1.15)}
+HIGH_VIX_STD_RATIO = 0.85  # least std ratio on the windows with the highest VIX
+HIGH_VIX_SHARE = 0.05
+METRICS = ("std_ratio", "log_rv_sd_ratio", "excess_kurtosis", "q01_ratio", "q99_ratio", "acf_abs_mae")
+
+
+class VarianceCollapse(RuntimeError):
+    """A VAE that loses volatility or tails was asked for downstream."""
+
+
+@torch.no_grad()
+def probe_vae(
+    model: LatentGenerator,
+    windows: np.ndarray,
+    vix: np.ndarray,
+    *,
+    given: np.ndarray | None = None,
+    n: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Decode n draws of each kind and compare them with the windows they come from.
+
+    model : a VAE without diffusion; windows (N, L) log-returns; vix (N,) index points at the windows' end
+    given (N,) : the VIX that a conditional VAE is given, index points
+    Returns one row for each subset, draw and decode; metrics compare log-returns, never standardised values.
+    """
+    if model.denoiser is not None:
+        raise ValueError("the probe is of a VAE alone: load the folder of a 03_vae, not of a 06_diffusion")
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(seed)
+    every = rng.choice(len(windows), size=min(n, len(windows)), replace=False)
+    highest = np.argsort(vix, kind="stable")[-round(HIGH_VIX_SHARE * len(vix)) :]
+    repeated = np.resize(highest, n)  # the subset is small: each of its windows is drawn several times
+    rows = []
+    for subset, index, draws in (("all", every, ("mu", "post", "prior")), ("vix_top5pct", repeated, ("mu", "post"))):
+        real = windows[index]
+        told = None if given is None else given[index]
+        mu, logvar = model.encode(real, told)
+        for draw in draws:
+            z = draw_latents(draw, mu, logvar, generator)
+            for decode in ("mean", "sampled"):
+                fake = model.decode(z, generator=generator, vix=told, sampled=decode == "sampled")
+                rows.append({"draw": draw, "decode": decode, "subset": subset, **compare(real, fake)})
+    return pd.DataFrame(rows)
+
+
+def draw_latents(draw: str, mu: torch.Tensor, logvar: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Latents (B, D): the posterior means, draws from the posterior, or draws from the prior N(0, I)."""
+    if draw == "mu":
+        return mu
+    if draw == "post":
+        return vae.draw_posterior(mu, logvar, generator=generator)
+    return torch.randn(mu.shape, generator=generator)
+
+
+def compare(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """The metrics of the table `probe`."""
+    return {
+        "std_ratio": metrics.std_ratio(real, fake),
+        "log_rv_sd_ratio": metrics.log_rv_sd_ratio(real, fake),
+        "excess_kurtosis": metrics.excess_kurtosis(fake),
+        "q01_ratio": metrics.quantile_ratio(real, fake, 0.01),
+        "q99_ratio": metrics.quantile_ratio(real, fake, 0.99),
+        "acf_abs_mae": metrics.acf_abs_mae(real, fake),
+    }
+
+
+def failures(rows: pd.DataFrame, *, draw: str = "post", decode: str = "sampled") -> list[str]:
+    """What keeps a VAE from passing the gate, one sentence each; empty when it passed.
+
+    rows : of `probe_vae` for one VAE. The gate reads the sampled posterior decode; the published criterion is
+    draw="mu", decode="mean".
+    """
+    chosen = rows[(rows["draw"] == draw) & (rows["decode"] == decode)].set_index("subset")
+    found = []
+    for metric, (low, high) in GATE.items():
+        value = chosen.loc["all", metric]
+        if not low <= value <= high:
+            found.append(f"{metric} is {value:.3f}, outside [{low}, {high}]")
+    value = chosen.loc["vix_top5pct", "std_ratio"]
+    if not value >= HIGH_VIX_STD_RATIO:
+        found.append(f"std_ratio on the highest-VIX windows is {value:.3f}, below {HIGH_VIX_STD_RATIO}")
+    return found
+
+
+def require_passed(verdicts: dict[str, list[str]], node: str) -> None:
+    """Raise VarianceCollapse unless `node` passed; verdicts: node -> failures, the content of probe.json."""
+    if node not in verdicts:
+        raise VarianceCollapse(f"{node} was not probed: run notebooks/04_probe.ipynb after it")
+    if verdicts[node]:
+        raise VarianceCollapse(
+            f"{node} failed the probe: {'; '.join(verdicts[node])}. See fig04_probe in the folder of 04_probe. "
+            "In its params file: DECODER gaussian (it samples), more EPOCHS, a larger VARMATCH_WEIGHT or a lower BETA"
+        )

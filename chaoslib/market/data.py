@@ -1,0 +1,269 @@
+"""Daily closes and the VIX from the shipped snapshot, Yahoo or a CSV file; one validator for all three."""
+
+import hashlib
+import json
+import logging
+import random
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import exchange_calendars
+import numpy as np
+import pandas as pd
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT = Path(__file__).parent / "snapshot"
+SYMBOLS = {
+    "sp500_logret": ("sp500", "^GSPC"),
+    "nasdaq_logret": ("nasdaq", "^IXIC"),
+    "dow_logret": ("dow", "^DJI"),
+    "russell2000_logret": ("russell2000", "^RUT"),
+}
+VIX_SYMBOL = "^VIX"
+
+
+class DataError(ValueError):
+    """A price history that cannot be trusted; the message names the row and the repair."""
+
+
+def load_prices(
+    dataset: str,
+    *,
+    source: str = "snapshot",
+    start: str = "2000-01-03",
+    end: str = "",
+    cache: Path | str = "runs/cache",
+    min_rows: int = 1000,
+) -> tuple[pd.DataFrame, dict]:
+    """Daily closes and VIX of one dataset, validated, with their provenance.
+
+    dataset : a name in `SYMBOLS`, or the path of a CSV file with the columns date, close, vix
+    source  : "snapshot" or "yahoo"; a CSV path ignores it
+    start, end : ISO dates, both inclusive; an empty end is the last day there is
+    cache   : folder for Yahoo's answers
+    Returns (T,) rows of date, close (index points), vix (index points) and a provenance dict.
+    Raises DataError on bad data, ValueError on an unknown name or source.
+    """
+    if dataset.endswith(".csv"):
+        prices, provenance = read_csv(dataset)
+    elif dataset not in SYMBOLS:
+        raise ValueError(f"unknown dataset {dataset!r}: use one of {', '.join(SYMBOLS)} or the path of a .csv file")
+    elif source == "snapshot":
+        prices, provenance = read_snapshot(dataset)
+    elif source == "yahoo":
+        prices, provenance = read_yahoo(dataset, start=start, end=end, cache=Path(cache))
+    else:
+        raise ValueError(f"unknown source {source!r}: use 'snapshot' or 'yahoo'")
+    inside = prices["date"] >= pd.Timestamp(start)
+    if end:
+        inside &= prices["date"] <= pd.Timestamp(end)
+    prices = validate(prices[inside].reset_index(drop=True), min_rows=min_rows)
+    days = [f"{day:%Y-%m-%d}" for day in prices["date"].iloc[[0, -1]]]
+    log.info("checked %s: %d trading days from %s to %s, no fault found", dataset, len(prices), *days)
+    return prices, provenance
+
+
+def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:
+    """One index of the shipped snapshot. Raises DataError when the file is not the one its provenance describes."""
+    provenance = json.loads((SNAPSHOT / "provenance.json").read_text())
+    content = (SNAPSHOT / "closes.csv").read_bytes()
+    if hashlib.sha256(content).hexdigest() != provenance["sha256"]:
+        raise DataError("snapshot/closes.csv was changed: restore it with `python -m chaoslib.market.snapshot.rebuild`")
+    column, _ = SYMBOLS[dataset]
+    closes = pd.read_csv(SNAPSHOT / "closes.csv", parse_dates=["date"])
+    prices = closes[["date", column, "vix"]].rename(columns={column: "close"})
+    covered = prices["close"].notna()
+    prices = prices[covered.cummax() & covered[::-1].cummax()]  # an index covers a shorter span than the file
+    return prices.reset_index(drop=True), {"source": "snapshot", **provenance}
+
+
+def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
+    """A user's file with the columns date (ISO), close and vix; more columns are ignored."""
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    try:
+        frame = pd.read_csv(path, skip_blank_lines=False).dropna(how="all")  # the index still counts lines
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError(f"{path} is no table of date, close, vix: {error}") from error
+    missing = [name for name in ("date", "close", "vix") if name not in frame.columns]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}; the header is {', '.join(map(str, frame.columns))}")
+    dates = pd.to_datetime(frame["date"], format="ISO8601", errors="coerce").dt.tz_localize(None)
+    prices = pd.DataFrame({"date": dates.dt.normalize()})
+    for name in ("close", "vix"):
+        prices[name] = pd.to_numeric(frame[name], errors="coerce")
+    unreadable = prices.isna().any(axis=1)
+    if unreadable.any():
+        line = unreadable.idxmax()
+        cells = ", ".join(f"{name}={frame.loc[line, name]}" for name in ("date", "close", "vix"))
+        raise DataError(f"{path}: line {line + 2} cannot be read ({cells}): dates are YYYY-MM-DD, prices are numbers")
+    return prices.reset_index(drop=True), {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def read_yahoo(
+    dataset: str,
+    *,
+    start: str,
+    end: str = "",
+    cache: Path,
+    session=None,
+    tries: int = 4,
+    wait: float = 20.0,
+) -> tuple[pd.DataFrame, dict]:
+    """Closes of one index and the VIX from Yahoo, kept as Parquet with provenance under `cache`.
+
+    A cached answer to the same question (index, start, end) is used as it is, with its date in the provenance;
+    delete the file to ask again. session is passed to yfinance, for tests and proxies.
+    """
+    _, symbol = SYMBOLS[dataset]
+    folder = cache / "yahoo"
+    stem = f"{dataset}_{start}_{end or 'latest'}"
+    table, sidecar = folder / f"{stem}.parquet", folder / f"{stem}.json"
+    if table.exists() and sidecar.exists():
+        provenance = json.loads(sidecar.read_text())
+        if hashlib.sha256(table.read_bytes()).hexdigest() != provenance["sha256"]:
+            raise DataError(f"{table} is not the file that {sidecar.name} describes: delete both and run again")
+        log.info("Yahoo answer of %s read from %s", provenance["fetched_utc"], table)
+        return pd.read_parquet(table), provenance
+
+    folder.mkdir(parents=True, exist_ok=True)
+    ask = {"start": start, "end": end, "cache": folder, "session": session, "tries": tries, "wait": wait}
+    prices = fetch_symbol(symbol, **ask).rename("close").to_frame()
+    vix = fetch_symbol(VIX_SYMBOL, **ask)
+    prices["vix"] = vix.reindex(prices.index)
+    filled = prices.index[prices["vix"].isna()]
+    prices["vix"] = prices["vix"].ffill()
+    if len(filled) > 0.01 * len(prices) or prices["vix"].isna().any():
+        raise DataError(f"Yahoo gave no VIX on {len(filled)} of {len(prices)} days of {symbol}: a partial answer, try later")
+    prices = validate(prices.rename_axis("date").reset_index(), min_rows=1)
+    prices["date"] = prices["date"].astype("datetime64[ns]")  # as Parquet gives it back
+
+    partial = table.with_suffix(".partial")
+    prices.to_parquet(partial, index=False)
+    provenance = {
+        "source": "yahoo",
+        "symbols": [symbol, VIX_SYMBOL],
+        "fetched_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+        "vix_fills": [{"date": str(day.date()), "from": "previous close"} for day in filled],
+    }
+    sidecar.write_text(json.dumps(provenance, indent=1) + "\n")
+    partial.replace(table)
+    return prices, provenance
+
+
+def fetch_symbol(
+    symbol: str, *, start: str, end: str = "", cache: Path, session=None, tries: int = 4, wait: float = 20.0
+) -> pd.Series:
+    """Daily closes of one Yahoo symbol, index of naive dates; retries with growing, jittered waits (seconds).
+
+    Raises DataError when Yahoo gives nothing after `tries` attempts; the message holds its last answer.
+    """
+    import yfinance
+
+    yfinance.set_tz_cache_location(str(cache))
+    yfinance.config.debug.hide_exceptions = False
+    last_day = pd.Timestamp(end) + pd.Timedelta(days=1) if end else None  # Yahoo's end is exclusive
+    for attempt in range(1, tries + 1):
+        try:
+            yfinance.data.YfData.cache_get.cache_clear()  # else a second try is given the first answer again
+            ticker = yfinance.Ticker(symbol, session=session)
+            answer = ticker.history(start=start, end=last_day, auto_adjust=False, actions=False)
+            problem = "an empty answer"
+        except Exception as error:  # yfinance raises a dozen unrelated types, all of them worth another try
+            answer, problem = pd.DataFrame(), f"{type(error).__name__}: {error}"
+        if len(answer):
+            closes = answer["Close"].dropna()
+            closes.index = closes.index.tz_localize(None).normalize()
+            return drop_running_day(closes, pd.Timestamp.now(tz="America/New_York"))
+        if attempt < tries:
+            pause = wait * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)
+            log.warning("%s: %s; attempt %d of %d, next in %.0f s", symbol, problem, attempt, tries, pause)
+            time.sleep(pause)
+    raise DataError(
+        f"no prices for {symbol} from Yahoo in {tries} attempts (last: {problem}): try later or use the snapshot"
+    )
+
+
+def drop_running_day(closes: pd.Series, now: pd.Timestamp) -> pd.Series:
+    """Closes without a last row of today while New York still trades: that is a price, not a close.
+
+    now : tz-aware, New York
+    """
+    running = closes.index[-1].date() == now.date() and (now.hour, now.minute) < (16, 15)
+    return closes.iloc[:-1] if running else closes
+
+
+def validate(
+    prices: pd.DataFrame, *, min_rows: int = 1000, max_move: float = 0.30, max_vix_move: float = 1.0, max_gap: int = 5
+) -> pd.DataFrame:
+    """Return `prices` unchanged when every row can be trusted, else raise DataError naming the first bad row.
+
+    prices : (T,) rows of date, close, vix
+    max_move, max_vix_move : largest absolute daily log-change
+    max_gap : largest number of New York Stock Exchange sessions missing between two rows
+    Also refused: more than one session in a hundred missing in all (weekly data, say), a close that does not move
+    for ten rows, and a median VIX outside 5..100 index points (a VIX given as a fraction, say).
+    """
+    for name in ("date", "close", "vix"):
+        if name not in prices.columns:
+            raise DataError(f"column {name!r} is missing: a history needs date, close and vix")
+    if len(prices) < min_rows:
+        raise DataError(f"{len(prices)} rows, but at least {min_rows} are needed: widen START..END or bring a longer file")
+    dates = prices["date"].to_numpy(dtype="datetime64[D]")
+    if np.isnat(dates).any():
+        raise DataError(f"row {int(np.argmax(np.isnat(dates)))}: the date is missing")
+    for row in np.flatnonzero(dates[1:] <= dates[:-1])[:1] + 1:
+        what = "repeats" if dates[row] == dates[row - 1] else "is earlier than"
+        raise DataError(f"row {row}: {dates[row]} {what} the row before: sort by date and keep one row a day")
+    for row in np.flatnonzero(~np.is_busday(dates))[:1]:
+        raise DataError(f"row {row}: {dates[row]} is a {prices['date'].iloc[row]:%A}: keep trading days only")
+    for name, limit in (("close", max_move), ("vix", max_vix_move)):
+        values = prices[name].to_numpy(dtype=float)
+        bad = ~(np.isfinite(values) & (values > 0))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise DataError(f"row {row} ({dates[row]}): {name} is {values[row]}, it must be positive and finite")
+        moves = np.abs(np.diff(np.log(values)))
+        if moves.max(initial=0.0) > limit:
+            row = int(np.argmax(moves > limit)) + 1
+            raise DataError(
+                f"row {row} ({dates[row]}): {name} goes from {values[row - 1]:g} to {values[row]:g} in a day, "
+                f"a log-change beyond {limit:g}: a split, a typing error or another unit"
+            )
+    missed = missing_sessions(dates)
+    if missed.max(initial=0) > max_gap:
+        row = int(np.argmax(missed > max_gap)) + 1
+        raise DataError(f"row {row}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}")
+    if missed.sum() > max(max_gap, 0.01 * len(dates)):
+        raise DataError(f"{missed.sum()} trading days are missing between {len(dates)} rows: daily closes are needed")
+    stale = np.flatnonzero(prices["close"].diff().eq(0).rolling(9).sum().eq(9))
+    if len(stale):
+        raise DataError(f"row {stale[0]} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
+    if not 5 <= prices["vix"].median() <= 100:
+        raise DataError(f"the median VIX is {prices['vix'].median():g}: it must be in index points, such as 20")
+    return prices
+
+
+def missing_sessions(dates: np.ndarray) -> np.ndarray:
+    """(T-1,) New York Stock Exchange sessions strictly between consecutive dates (T,)."""
+    first, last = pd.Timestamp(dates[0]), pd.Timestamp(dates[-1])
+    calendar = exchange_calendars.get_calendar("XNYS", start=first - pd.Timedelta(days=7), end=last + pd.Timedelta(days=7))
+    sessions = calendar.sessions.to_numpy(dtype="datetime64[D]")
+    before = np.searchsorted(sessions, dates[1:], side="left")
+    after = np.searchsorted(sessions, dates[:-1], side="right")
+    return np.maximum(before - after, 0)
+
+
+def log_returns(prices: pd.DataFrame) -> pd.DataFrame:
+    """Daily log-returns as fractions with the VIX of the day and of the day before.
+
+    prices : (T,) rows of date, close, vix
+    Returns (T-1,) rows of date, log_return, vix, vix_previous; returns come from consecutive closes.
+    """
+    frame = pd.DataFrame({"date": prices["date"], "log_return": np.log(prices["close"]).diff(), "vix": prices["vix"]})
+    frame["vix_previous"] = prices["vix"].shift(1)
+    return frame.iloc[1:].reset_index(drop=True)

@@ -1,0 +1,52 @@
+"""Whole files and their hashes: an artefact appears complete or not at all, in the format of its suffix; nothing pickles."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+class whole_file:
+    """Context manager: yields a temporary path that becomes `path` when the block ends well, and is removed when not."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> Path:
+        return self.partial
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self.partial.replace(self.path)
+        else:
+            self.partial.unlink(missing_ok=True)
+
+
+def write(path: Path, content) -> None:
+    """Write one artefact, whole or not at all, in the format of its suffix; nothing here pickles."""
+    with whole_file(path) as partial:
+        if path.suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **content)
+        elif path.suffix == ".json":
+            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        elif path.suffix == ".csv":
+            content.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+        elif path.suffix == ".parquet":
+            content.to_parquet(partial, index=False)
+        elif path.suffix == ".safetensors":
+            from safetensors.torch import save_file
+
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in content.items()}, partial)
+        elif path.suffix == ".tex":
+            partial.write_text(content)
+        else:
+            raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

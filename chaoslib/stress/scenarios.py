@@ -1,0 +1,172 @@
+"""Scenario sets of any size from the weights that the package ships: `scenarios.draw(vix=45)`."""
+
+import functools
+import importlib.metadata
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import parquet
+from tqdm import tqdm
+
+from chaoslib.market.vix import VIXLaw
+from chaoslib.models import generate
+from chaoslib.models.generate import LatentGenerator
+from chaoslib.pipeline.files import sha256, whole_file, write
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = Path(__file__).parent / "weights"  # of the published run, seed 0: for sampling alone, in half precision
+
+
+def read_weights() -> dict:
+    """What `weights.json` says of the shipped models: where each comes from, its hashes, and the law of the VIX."""
+    return json.loads((WEIGHTS / "weights.json").read_text())
+
+
+@functools.cache
+def published(model: str = "cond_norm") -> LatentGenerator:
+    """A model that the package ships: `ldm_post`, `cond_end`, `cond_start` or `cond_norm`, of the published run's seed 0.
+
+    Raises ValueError for another name, or when the weights are not those that `weights.json` beside them describes.
+    """
+    known = read_weights()["models"]
+    if model not in known:
+        raise ValueError(f"unknown model {model!r}: the package ships {', '.join(known)}")
+    for name, digest in known[model]["files"].items():
+        if sha256(WEIGHTS / model / name) != digest:
+            raise ValueError(f"chaoslib/stress/weights/{model}/{name} was changed: install the package again")
+    return generate.load(WEIGHTS / model, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def require_forecaster(generator: LatentGenerator, name: str) -> LatentGenerator:
+    """The generator itself; raises ValueError unless it is told the VIX before a window, and so may say what follows."""
+    if generator.vix_at != "start":
+        told = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
+        raise ValueError(f"{name} is told {told}: for what follows a VIX use cond_norm or cond_start")
+    return generator
+
+
+def draw(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, model: str = "cond_norm") -> np.ndarray:
+    """(n, days) float32 daily log-returns, as fractions, of what may follow a close at this VIX.
+
+    vix : close of the day before the first return, index points; see `LatentGenerator.sample` for its range
+    days : up to the 50 of a window by leaving out the last; beyond, windows are chained, the VIX of each drawn from the
+        one before by a fitted law (`vix.VIXLaw`): experimental, see notebook 10
+    model : `cond_norm`, or `cond_start`, both told the VIX before the window
+    The first n scenarios of a larger set with the same arguments are these n. Raises ValueError for a model that is told
+    the VIX at the window's end, or none.
+    """
+    generator = ready(vix, n=n, days=days, model=model)
+    return np.concatenate(list(chunks(generator, vix, n=n, days=days, seed=seed)))
+
+
+def ready(vix: float, *, n: int, days: int, model: str) -> LatentGenerator:
+    """The shipped generator, after every check of what is asked of it; raises ValueError."""
+    generator = require_forecaster(published(model), model)
+    if not all(isinstance(each, int | np.integer) and each > 0 for each in (n, days)):
+        raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day, in whole numbers")
+    if np.ndim(vix) != 0:
+        raise ValueError("vix is one number for a set of scenarios: call once for each level")
+    generator.asked(vix, 1)
+    if days > generator.scaler.seq_len:
+        log.warning("%d days are chained windows of %d: experimental, see notebook 10", days, generator.scaler.seq_len)
+    return generator
+
+
+def chunks(generator: LatentGenerator, vix: float, *, n: int, days: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
+    """`draw` in parts of at most `generate.CHUNK`, so that any number fits in memory; `first` is a multiple of that.
+
+    Parts are made side by side, each on one of torch's threads: with so small networks threads gain nothing inside one.
+    """
+    law = VIXLaw(**read_weights()["vix_law"])
+
+    def make(start: int) -> np.ndarray:
+        made = chain(generator, law, np.full(generate.CHUNK, float(vix)), days=days, seed=(seed, start // generate.CHUNK))
+        return made[: n - start]
+
+    starts, workers = range(first, n, generate.CHUNK), torch.get_num_threads()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for block in range(0, len(starts), 2 * workers):  # bounds what is made ahead of its use
+            yield from pool.map(make, starts[block : block + 2 * workers])
+
+
+def chain(generator: LatentGenerator, law: VIXLaw, vix: np.ndarray, *, days: int, seed: tuple[int, ...]) -> np.ndarray:
+    """(n, days) log-returns after VIX (n,): windows end to end, each from the VIX that the law draws for the last one's end.
+
+    A VIX that is drawn outside the training windows' range is replaced by the nearest inside.
+    """
+    length, parts, draw = generator.scaler.seq_len, [], 0
+    for link in range(-(-days // length)):
+        if parts:
+            drawn = law.draw(parts[-1], vix, rng=np.random.default_rng(draw))
+            vix = np.clip(drawn, generator.condition.lowest, generator.condition.highest)
+        noise, draw = np.random.SeedSequence((*seed, link)).generate_state(2)
+        parts.append(generator.sample(len(vix), seed=int(noise), vix=vix))
+    return np.concatenate(parts, axis=1)[:, :days]
+
+
+def to_parquet(
+    folder: Path | str,
+    vix: float,
+    n: int = 1_000_000,
+    days: int = 50,
+    seed: int = 0,
+    *,
+    model: str = "cond_norm",
+    shard: int = 50_000,
+    progress: bool = False,
+) -> Path:
+    """Write `scenarios` as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>, in bounded memory.
+
+    Returns the sidecar `_scenarios.json`, which says what was asked of which weights and names every shard with its
+    sha256; readers of Parquet folders pass over it. A call that was interrupted goes on where it stopped when repeated,
+    and a shard that is not the one that was written is written again. Raises ValueError when the folder holds another set.
+    """
+    if shard < generate.CHUNK or shard % generate.CHUNK:
+        raise ValueError(f"shard is {shard}: use a multiple of {generate.CHUNK}")
+    generator, folder, shipped = ready(vix, n=n, days=days, model=model), Path(folder), read_weights()
+    asked = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
+    chained = days > generator.scaler.seq_len
+    asked |= {"weights": shipped["models"][model], "vix_law": shipped["vix_law"] if chained else None}
+    asked |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
+    asked |= {"experimental": chained, "unit": "daily log-returns, fractions"}
+    asked |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
+    asked |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
+    sidecar = folder / "_scenarios.json"
+    if not sidecar.exists():
+        if any(folder.glob("scenarios-*.parquet")):
+            raise ValueError(f"{folder} holds scenarios that no {sidecar.name} describes: choose an empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        write(sidecar, asked | {"finished_utc": None, "files": {}})
+    written = json.loads(sidecar.read_text())
+    if other := [key for key in asked if written.get(key) != asked[key]]:
+        raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
+    done, finished = written["files"], written["finished_utc"]
+    paths = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
+    for number, path in enumerate(tqdm(paths, disable=not progress, desc="writing", unit="shard")):
+        if not path.exists() or done.get(path.name) != sha256(path):
+            write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), asked)
+            done[path.name], finished = sha256(path), None
+            write(sidecar, asked | {"finished_utc": None, "files": done})
+    if not finished:
+        write(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
+    return sidecar
+
+
+def write_shard(path: Path, generator: LatentGenerator, rows: range, asked: dict) -> None:
+    """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk."""
+    schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, asked["days"] + 1))])
+    parts = chunks(generator, asked["vix"], n=rows.stop, days=asked["days"], seed=asked["seed"], first=rows.start)
+    with whole_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
+        first = rows.start
+        for chunk in parts:
+            columns = [np.arange(first, first + len(chunk)), *np.ascontiguousarray(chunk.T)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            first += len(chunk)

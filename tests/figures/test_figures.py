@@ -1,0 +1,751 @@
+"""Every figure drawn from small synthetic arrays, and the files that a run makes of it."""
+
+import itertools
+import pkgutil
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.dates
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from chaoslib import figures
+from chaoslib.evaluation import metrics, scorecard, scoring
+from chaoslib.figures.verdict import METRIC_LABELS
+from chaoslib.pipeline import runs
+
+MODELS = [
+    "real_train",
+    "iid_bootstrap",
+    "block_bootstrap",
+    "garch_t",
+    "gjr_fhs",
+    "vae_prior",
+    "vae_stress",
+    "timegan",
+    "timegan_stress",
+    "ldm_post",
+    "ldm_mu",
+    "cond_vae_prior",
+    "cond_ldm",
+    "cond_ldm_normalised",
+    "vix_scaled",
+    "vix_kernel_bootstrap",
+    "hs_500",
+]
+ANNUAL = 100 * np.sqrt(252)  # daily volatility as a fraction -> percent per year
+GATE = {"std_ratio": (0.90, 1.10), "q01_ratio": (0.85, 1.15), "log_rv_sd_ratio": (0.85, 1.15)}
+SPLITS = ("train", "val", "test")
+VAES = ("03_vae.gaussian", "03_vae.mse_varmatch", "03_vae.mse")
+
+
+def windows(seed: int, n: int = 80) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.exp(rng.normal(-4.6, 0.4, size=(n, 1))) * rng.standard_normal((n, 50))
+
+
+def history(*columns: str) -> pd.DataFrame:
+    falling = {name: np.geomspace(2, 1 + number, 6) for number, name in enumerate(columns)}
+    return pd.DataFrame({"epoch": np.arange(1, 7), **falling})
+
+
+def prices(periods: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    date = pd.date_range("2000-01-03", periods=periods, freq="B")
+    return pd.DataFrame({"date": date, "close": 100 * np.exp(np.cumsum(rng.normal(0, 0.01, periods))), "vix": 20.0})
+
+
+def probe_rows() -> pd.DataFrame:
+    rows = [
+        {"vae": vae, "draw": draw, "decode": decode, "subset": subset, **dict.fromkeys(GATE, 0.7 + 0.1 * number)}
+        for number, vae in enumerate(VAES)
+        for draw in ("mu", "post", "prior")
+        for decode in ("mean", "sampled")
+        for subset in ("all", "vix_top5pct")
+    ]
+    return pd.DataFrame(rows)
+
+
+def price_history() -> Figure:
+    table = prices()
+    returns = pd.DataFrame({"date": table["date"][1:], "log_return": np.diff(np.log(table["close"]))})
+    return figures.price_history(table, returns, title="an index")
+
+
+def split_overview() -> Figure:
+    spans = dict(zip(SPLITS, (prices()[start : start + 100] for start in (0, 100, 200)), strict=True))
+    return figures.split_overview(spans, {name: windows(seed) for seed, name in enumerate(SPLITS)})
+
+
+def samples(*names: str) -> dict[str, np.ndarray]:
+    return {name: windows(seed) for seed, name in enumerate(names)}
+
+
+def latents(n: int = 200, dimensions: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, dimensions))
+
+
+def at_vix(*levels: float, seed: int = 0, n: int = 80) -> dict[float, np.ndarray]:
+    return {vix: vix / 20 * windows(seed + number, n) for number, vix in enumerate(levels)}
+
+
+def calibration_rows() -> pd.DataFrame:
+    """Two models at both anchors and one at the start alone; every std ratio is another number."""
+    at_both = [(at, model) for at in ("end", "start") for model in ("cond_ldm", "vix_scaled")]
+    rows = [
+        {"vix_at": at, "model": model, "target_vix": vix, "std_ratio": 0.9 + 0.05 * number + 0.001 * vix}
+        for number, (at, model) in enumerate([*at_both, ("start", "gjr_fhs")])
+        for vix in (12, 20, 40)
+    ]
+    return pd.DataFrame(rows)
+
+
+def dial_rows() -> pd.DataFrame:
+    columns = {f"volatility_{vix}": 0.0005 * vix * np.array([1.0, 1.1, 1.3]) for vix in (15, 20, 25, 30)}
+    return pd.DataFrame({"guidance": [1.0, 2.0, 3.0], "coverage": [0.9, 0.8, 0.6], **columns})
+
+
+def sweep_ratio(vix: float, w: float, temperature: float, scale: float) -> float:
+    """A std ratio that tells every dial."""
+    return scale * (0.5 + vix / 100 + w / 10) + temperature
+
+
+def sweep_rows() -> pd.DataFrame:
+    """Shuffled, so that order is the figure's work."""
+    dials = list(itertools.product((15.0, 30.0), (1.0, 2.0, 3.0), (1.0, 1.4), (0.5, 1.0, 2.0)))
+    rows = pd.DataFrame(dials, columns=["target_vix", "guidance", "temperature", "output_scale"])
+    return rows.assign(std_ratio=[sweep_ratio(*each) for each in dials]).sample(frac=1, random_state=0)
+
+
+CURVE_LEVELS = {"end": np.array([12.0, 20.0, 40.0, 70.0]), "start": np.array([12.0, 24.0, 50.0])}
+
+
+CURVES = {"end": ("cond_ldm", "vix_scaled"), "start": ("cond_ldm", "cond_ldm_normalised", "vix_scaled")}
+
+
+def curves_against_vix() -> tuple[dict, dict, dict]:
+    """Curves of models, levels and real windows; 30 windows lie near a VIX of 20 and 29 near one of 40 or 24."""
+    curves = {
+        (model, at): np.log(0.0005 * CURVE_LEVELS[at])[:, None] + scoring.LEVELS + 0.1 * number
+        for at, models in CURVES.items()
+        for number, model in enumerate(models)
+    }
+    rng = np.random.default_rng(0)
+    places = {"end": [20.0] * 30 + [40.0] * 29, "start": [24.0] * 29 + [50.0] * 40}
+    real = {at: (np.array(vix), rng.uniform(0.005, 0.02, len(vix))) for at, vix in places.items()}
+    return curves, CURVE_LEVELS, real
+
+
+def timegan_rows() -> pd.DataFrame:
+    """Three phases of six epochs; the joint one is checked at 2, 4 and 6, and 4 is the nearest that may be kept."""
+    terms = {
+        "autoencoder": ["reconstruction"],
+        "supervised": ["supervised"],
+        "joint": ["reconstruction", "adversarial", "adversarial_early", "supervised", "moments", "discriminator"],
+    }
+    rows = pd.concat([history(*names).assign(phase=phase) for phase, names in terms.items()], ignore_index=True)
+    distances = {2: 0.9, 4: 0.3, 6: np.inf}
+    return rows.assign(distance=rows["epoch"].map(distances).where(rows["phase"] == "joint"))
+
+
+def knob_rows(*models: str) -> pd.DataFrame:
+    """Every model has a spread, those of stress a bias too; every quantile is another number."""
+    rows = [
+        {"model": model, "knob": knob, "value": value, "q05": 0.001 * value + k, "q50": 0.004 + k, "q95": 0.02 * value + k}
+        for k, model in enumerate(models)
+        for knob, values in (("spread", (0.0, 1.0, 2.0)), ("bias", (-1.0, 0.0, 1.0)))
+        for value in values
+        if knob == "spread" or "stress" in model
+    ]
+    return pd.DataFrame(rows)
+
+
+def two_regimes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Models beside real windows of their own regime."""
+    return {"ldm_post": (windows(0), windows(1)), "timegan_stress": (2 * windows(2, 50), 2 * windows(3, 70))}
+
+
+def scorecard_rows(*models: str) -> pd.DataFrame:
+    """Every metric at 0.5, 1, 1.5 ... floor medians, the 95 % value at 2."""
+    parts = []
+    for model in models:
+        ratio = 0.5 + 0.5 * np.arange(len(scorecard.METRICS)) % 3
+        part = {"model": model, "metric": scorecard.METRICS, "ratio": ratio, "distance": 0.1 * ratio}
+        parts.append(pd.DataFrame(part | {"floor_median": 0.1, "floor_p95": 0.2, "ci_low": 0.0, "ci_high": 0.3}))
+    return pd.concat(parts, ignore_index=True)
+
+
+DAYS = pd.bdate_range("2020-01-06", periods=60).to_numpy()
+
+
+def loss_rows() -> pd.DataFrame:
+    """Two seeds of one model and one of another, two portfolios; the last VIX of the first model is extrapolated."""
+    seeds = [("cond_ldm_normalised", 0), ("cond_ldm_normalised", 1), ("gjr_fhs", 0)]
+    rows = [
+        {"model": model, "seed": seed, "portfolio": name, "target_vix": vix, "es_99": 0.001 * vix * (1 + k) + 0.01 * number}
+        for number, (model, seed) in enumerate(seeds)
+        for k, name in enumerate(("long", "vol_target"))
+        for vix in (15, 40, 80)
+    ]
+    rows = pd.DataFrame(rows)
+    return rows.assign(extrapolated=(rows["model"] == "cond_ldm_normalised") & (rows["target_vix"] == 80))
+
+
+def var_forecasts() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """60 outcomes, and the values at risk of two models; the days 3, 40 and 59 lie below both, 20 below the first."""
+    outcome = 0.01 * np.random.default_rng(0).uniform(-1, 1, 60)
+    outcome[[3, 40, 59]], outcome[20] = -0.05, -0.025
+    return outcome, {"gjr_fhs": np.full(60, -0.02), "hs_500": np.linspace(-0.03, -0.04, 60)}
+
+
+def happened() -> list[dict]:
+    """Two episodes, the second of fewer days than the fan of 50."""
+    returns = np.random.default_rng(4).normal(0, 0.02, (2, 50))
+    first = {"name": "Sep 2008", "vix": 25.4, "split": "train", "log_returns": returns[0]}
+    return [first, {"name": "Mar 2020", "vix": 61.6, "split": "test", "log_returns": returns[1][:20]}]
+
+
+def fans() -> dict[str, np.ndarray]:
+    return {"Mar 2020": 3 * windows(1), "Sep 2008": windows(0)}  # their order is not that of the episodes
+
+
+def long_samples() -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    return {days: (windows_of(days, 0, 90), 1.3 * windows_of(days, 1, 120)) for days in (100, 250)}
+
+
+def windows_of(days: int, seed: int, n: int) -> np.ndarray:
+    return np.concatenate([windows(seed + 10 * k, n) for k in range(days // 50)], axis=1)
+
+
+def loss_gaps() -> dict[int, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return {days: {name: rng.normal(0, 0.1, 61 - days) for name in ("cond_ldm", "vix_scaled")} for days in (1, 10)}
+
+
+SOME = ("real_train", "gjr_fhs", "ldm_post")
+DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
+    "price_history": (price_history, 3, 4),
+    "split_overview": (split_overview, 2, 6),
+    "stress_share": (lambda: figures.stress_share({name: 10 + 30 * np.arange(9.0) for name in SPLITS}, [20, 30, 40]), 1, 0),
+    "vae_history": (
+        lambda: figures.vae_history(history("likelihood", "kl", "varmatch", "val_likelihood", "val_kl", "val_varmatch")),
+        3,
+        6,
+    ),
+    "decoded_windows": (lambda: figures.decoded_windows(windows(0, 3), windows(1, 3), np.full((3, 50), 0.01)), 3, 6),
+    "latent_use": (lambda: figures.latent_use(np.linspace(0, 3, 6), latents()), 2, None),
+    "probe": (
+        lambda: figures.probe(probe_rows(), GATE, {n: metrics.realised_vol(windows(0)) for n in ("real", *VAES)}),
+        2,
+        5,
+    ),
+    "latent_space": (lambda: figures.latent_space(latents(), np.linspace(9, 82, 200), np.full((200, 6), 0.5)), 3, 0),
+    "diffusion_training": (
+        lambda: figures.diffusion_training(np.linspace(1, 0, 51), history("loss", "val_loss")),
+        2,
+        4,
+    ),
+    "latent_report": (
+        lambda: figures.latent_report({name: latents(200 + k) for k, name in enumerate(("real", "prior", "made"))}),
+        3,
+        7,
+    ),
+    "paths": (lambda: figures.paths(samples(*MODELS[:15]), shown=5), 16, 75),
+    "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 0),
+    "qq": (lambda: figures.qq(samples(*SOME)), 1, 3),
+    "acf": (lambda: figures.acf(samples(*SOME), max_lag=12), 2, 8),
+    "drawdowns": (lambda: figures.drawdowns(samples(*SOME)), 1, 3),
+    "headline": (lambda: figures.headline(samples(*SOME)), 3, 18),
+    "exceedances": (lambda: figures.exceedances(DAYS, *var_forecasts(), title="1 day, 1 %"), 1, 3),
+    "fan": (lambda: figures.fan(at_vix(15, 20, 40), at_vix(15, 20, 40, seed=5), shown=5), 3, 18),
+    "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 17),
+    "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
+    "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
+    "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
+    "sweep": (lambda: figures.sweep(sweep_rows()), 7, 0),
+    "timegan_history": (lambda: figures.timegan_history(timegan_rows()), 4, 9),
+    "mode_collapse": (lambda: figures.mode_collapse(windows(0), windows(1), windows(2), model="timegan", n=30), 2, 5),
+    "stress_knobs": (lambda: figures.stress_knobs(knob_rows("timegan_stress", "vae_stress"), windows(0)), 3, 15),
+    "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
+    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 0),
+    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 106),
+    "stylised_facts": (
+        lambda: figures.stylised_facts(samples(*SOME), {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}),
+        4,
+        14,
+    ),
+    "latent_map": (lambda: figures.latent_map(latents(), np.linspace(9, 82, 200), shown=100), 3, 0),
+    "history_fans": (lambda: figures.history_fans(happened(), fans()), 2, 2),
+    "long_horizons": (lambda: figures.long_horizons(long_samples()), 6, 12),
+    "losses_against_vix": (lambda: figures.losses_against_vix(loss_rows(), [0.1, 0.25]), 2, 16),
+    "walk_forward": (lambda: figures.walk_forward(DAYS, loss_gaps()), 2, 6),
+    "memorisation": (lambda: figures.memorisation(windows(0), samples("gjr_fhs", "ldm_post"), windows(3)), 1, 3),
+}
+
+
+def test_every_figure_is_drawn_here():
+    public = {name for name in figures.__all__ if callable(getattr(figures, name))}
+    assert public - {"save"} == set(DRAWN)
+
+
+def test_every_figure_of_a_module_is_public():
+    modules = [getattr(figures, module.name) for module in pkgutil.iter_modules(figures.__path__)]
+    drawing = {
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if getattr(value, "__qualname__", "").startswith("styled.")
+    }
+    assert drawing | {"COLOURS", "LABELS", "save"} == set(figures.__all__)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_figure_is_complete(name):
+    draw, n_axes, n_lines = DRAWN[name]
+    before = mpl.rcParams["font.size"]
+    figure = draw()
+    assert isinstance(figure, Figure)
+    assert plt.get_fignums() == []  # a notebook would show an open one a second time
+    assert mpl.rcParams["font.size"] == before
+    assert figure.get_figwidth() in (3.4, 7.0)
+    assert len(figure.axes) == n_axes
+    assert n_lines is None or sum(len(axis.lines) for axis in figure.axes) == n_lines
+    shown = [axis for axis in figure.axes if axis.axison]
+    assert all(axis.has_data() for axis in shown)
+    sup = [text.get_text() for text in figure.texts]
+    for axis in shown:
+        assert any([axis.get_xlabel(), axis.get_ylabel(), axis.get_title(loc="left"), axis.get_title()]), (
+            f"{axis} says nothing"
+        )
+    named = [*sup, *(axis.get_xlabel() for axis in shown), *(axis.get_ylabel() for axis in shown)]
+    dated = [isinstance(axis.xaxis.get_major_locator(), mpl.dates.DateLocator) for axis in shown]  # years need no label
+    assert sum(bool(text) for text in [*named, *dated]) >= 2  # both directions have a meaning
+    figure.canvas.draw()  # layout and text can be rendered
+
+
+@pytest.mark.parametrize("name", ["histogram", "acf", "drawdowns", "headline"])
+def test_models_keep_their_colour_and_label(name):
+    figure = DRAWN[name][0]()
+    (legend,) = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    found = {
+        text.get_text(): to_rgb(handle.get_edgecolor() if hasattr(handle, "get_edgecolor") else handle.get_color())
+        for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    assert found == {figures.LABELS[model]: to_rgb(figures.COLOURS[model]) for model in SOME}
+
+
+def test_curves_show_the_numbers_of_the_metrics():
+    given = samples(*SOME)
+    _, right = figures.acf(given, max_lag=12).axes
+    (axis,) = figures.drawdowns(given).axes
+    for number, sample in enumerate(given.values()):
+        np.testing.assert_allclose(right.lines[number].get_ydata(), metrics.pooled_acf(np.abs(sample), max_lag=12))
+        shares, levels = axis.lines[number].get_ydata(), axis.lines[number].get_xdata()
+        share = np.mean(100 * metrics.max_drawdown(sample) >= levels[10])
+        assert shares[10] == pytest.approx(share)
+
+
+def test_histogram_heights_are_densities():
+    left, right = figures.histogram(samples(*SOME)).axes
+    for axis in (left, right):
+        for number, sample in enumerate(samples(*SOME).values()):
+            heights, edges, _ = axis.patches[number].get_data()
+            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
+            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+
+
+def test_qq_of_a_sample_with_itself_is_the_diagonal():
+    (axis,) = figures.qq({"real_train": windows(0), "ldm_post": windows(0)}).axes
+    x, y = axis.lines[1].get_data()
+    np.testing.assert_array_equal(x, y)
+
+
+def test_fan_shows_the_median_and_bands_of_the_generated_and_paths_of_the_real():
+    generated, real = at_vix(15, 40), at_vix(15, 40, seed=5, n=7)
+    for axis, vix in zip(figures.fan(generated, real, shown=5).axes, generated, strict=True):
+        levels = 100 * np.cumsum(generated[vix], axis=1)
+        *paths, median = axis.lines
+        np.testing.assert_allclose(median.get_ydata(), np.median(levels, axis=0))
+        np.testing.assert_array_equal(median.get_xdata(), np.arange(1, 51))
+        for band, (low, high) in zip(axis.collections, ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75)), strict=True):
+            corners = band.get_paths()[0].vertices
+            for edge in np.quantile(levels, [low, high], axis=0):
+                assert np.isclose(corners[:, 1], edge[24]).any()
+        known = 100 * np.cumsum(real[vix], axis=1)
+        found = [int(np.flatnonzero(np.isclose(known, path.get_ydata()).all(axis=1)).item()) for path in paths]
+        assert len(set(found)) == 5  # real ones, each drawn once
+        assert axis.get_title(loc="left") == f"VIX {vix} (7 real windows)"
+
+
+@pytest.mark.parametrize("model", ["cond_ldm", "cond_ldm_normalised", "gjr_fhs"])
+def test_a_fan_has_the_colour_of_its_model(model):
+    given = at_vix(15), at_vix(15, seed=5)
+    options = {} if model == "cond_ldm" else {"model": model}
+    (axis,) = figures.fan(*given, shown=5, **options).axes
+    *paths, median = axis.lines
+    assert median.get_color() == figures.COLOURS[model]
+    assert {to_rgb(band.get_facecolor()[0, :3]) for band in axis.collections} == {to_rgb(figures.COLOURS[model])}
+    assert {path.get_color() for path in paths} == {"black"}
+
+
+def test_a_fan_of_one_vix_shows_every_real_path_when_there_are_few():
+    (axis,) = figures.fan(at_vix(30), at_vix(30, seed=5, n=3)).axes
+    assert len(axis.lines) == 3 + 1
+
+
+def test_volatility_curves_are_quantiles_per_year():
+    curves, levels, real = curves_against_vix()
+    for axis, at in zip(figures.volatility_against_vix(curves, levels, real).axes, ("end", "start"), strict=True):
+        _, *rest = axis.lines
+        assert len(rest) == 3 * len(CURVES[at])
+        for k, model in enumerate(CURVES[at]):
+            middle, low, high = rest[3 * k : 3 * k + 3]
+            assert middle.get_color() == figures.COLOURS[model]
+            for line, share in ((low, 0.05), (middle, 0.5), (high, 0.95)):
+                np.testing.assert_array_equal(line.get_xdata(), levels[at])
+                expected = ANNUAL * 0.0005 * levels[at] * np.exp(share + 0.1 * k)
+                np.testing.assert_allclose(line.get_ydata(), expected)
+        (points,) = (c for c in axis.collections if len(c.get_offsets()) == len(real[at][0]))
+        np.testing.assert_allclose(points.get_offsets(), np.column_stack([real[at][0], ANNUAL * real[at][1]]))
+
+
+def test_the_real_law_is_blank_where_few_windows_are_near():
+    curves, levels, real = curves_against_vix()
+    known = {"end": (1, 20), "start": (2, 50)}  # place and VIX of the only level with 30 windows
+    for axis, (at, (place, level)) in zip(
+        figures.volatility_against_vix(curves, levels, real).axes, known.items(), strict=True
+    ):
+        vix, volatility = real[at]
+        low, middle, high = ANNUAL * np.quantile(volatility[vix == level], [0.05, 0.5, 0.95])
+        expected = np.full(len(levels[at]), np.nan)
+        expected[place] = middle
+        np.testing.assert_allclose(axis.lines[0].get_ydata(), expected)
+        corners = [path.vertices for band in axis.collections for path in band.get_paths() if len(path.vertices) == 5]
+        (band,) = (corner for corner in corners if np.ptp(corner[:, 0]) == 0)  # a band of one level is upright
+        assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((low, high))
+        assert band[0, 0] == level
+
+
+def test_calibration_shows_the_std_ratios_of_each_anchor():
+    rows = calibration_rows()
+    for axis, at in zip(figures.calibration(rows).axes, ("end", "start"), strict=True):
+        unity, *lines = axis.lines
+        np.testing.assert_array_equal(unity.get_ydata(), [1, 1])
+        models = list(dict.fromkeys(rows[rows["vix_at"] == at]["model"]))
+        assert [line.get_label() for line in lines] == [figures.LABELS[model] for model in models]
+        for line, model in zip(lines, models, strict=True):
+            expected = rows[(rows["vix_at"] == at) & (rows["model"] == model)]
+            np.testing.assert_array_equal(line.get_xdata(), expected["target_vix"])
+            np.testing.assert_array_equal(line.get_ydata(), expected["std_ratio"])
+            assert line.get_color() == figures.COLOURS[model]
+
+
+def test_conditional_laws_are_densities_and_memories():
+    generated, real = at_vix(15, 40), at_vix(15, 40, seed=5)
+    axes = figures.conditional_laws(generated, real).axes
+    for top, bottom, vix in zip(axes[:2], axes[2:], generated, strict=True):
+        for patch, line, sample in zip(top.patches, bottom.lines, (real[vix], generated[vix]), strict=False):
+            heights, edges, _ = patch.get_data()
+            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
+            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+            np.testing.assert_allclose(line.get_ydata(), metrics.pooled_acf(np.abs(sample)))
+
+
+def test_guidance_dial_shows_coverage_and_volatility_per_year():
+    rows = dial_rows()
+    left, right = figures.guidance_dial(rows).axes
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), rows["coverage"])
+    assert [line.get_label() for line in right.lines] == ["VIX 15", "VIX 20", "VIX 25", "VIX 30"]
+    for line, vix in zip(right.lines, (15, 20, 25, 30), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), rows["guidance"])
+        np.testing.assert_allclose(line.get_ydata(), ANNUAL * rows[f"volatility_{vix}"])
+
+
+def test_cells_of_the_sweep_hold_the_ratio_of_their_dials():
+    *panels, bar = figures.sweep(sweep_rows()).axes
+    scales, temperatures = np.array([0.5, 1.0, 2.0]), np.array([1.0, 1.4])
+    for panel, (vix, w) in zip(panels, [(v, w) for v in (15, 30) for w in (1, 2, 3)], strict=True):
+        assert panel.get_title(loc="left") == f"VIX {vix}, w = {w}"
+        expected = sweep_ratio(vix, w, temperatures[None, :], scales[:, None])
+        (image,) = panel.images
+        np.testing.assert_allclose(image.get_array(), expected)
+        assert image.origin == "lower"
+        written = {text.get_position(): text.get_text() for text in panel.texts}
+        assert written == {(x, y): f"{value:.1f}" for (y, x), value in np.ndenumerate(expected)}
+        assert image.norm(1.0) == 0.5  # white is neither calmer nor wilder
+    bottom_left = panels[3]  # the only one that carries both labels
+    assert [label.get_text() for label in bottom_left.get_xticklabels()] == ["1", "1.4"]
+    assert [label.get_text() for label in bottom_left.get_yticklabels()] == ["0.5", "1", "2"]
+    assert bar.get_ylabel() == "std, generated / real"
+
+
+def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
+    rows = timegan_rows()
+    figure = figures.timegan_history(rows)
+    *phases, checks = figure.axes
+    shown = ["reconstruction"], ["supervised"], ["discriminator", "adversarial", "moments", "supervised", "reconstruction"]
+    for axis, phase, names in zip(phases, ("autoencoder", "supervised", "joint"), shown, strict=True):
+        assert axis.get_title(loc="left") == phase
+        for line, name in zip(axis.lines, names, strict=True):
+            expected = rows[rows["phase"] == phase]
+            np.testing.assert_array_equal(line.get_xydata(), expected[["epoch", name]])
+    distances, ring = checks.lines
+    np.testing.assert_array_equal(distances.get_xydata(), [[2, 0.9], [4, 0.3], [6, np.inf]])
+    np.testing.assert_array_equal(ring.get_xydata(), [[4, 0.3]])
+    (legend,) = figure.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert named[-2:] == ["distance to train", "kept"]
+    assert len(named) == len(set(named)) == 7
+
+
+def test_a_collapsed_sample_looks_collapsed():
+    """Few windows over and over: no distance among themselves, while real ones keep theirs."""
+    real, held_out, new = windows(0, 300), windows(1, 200), windows(2, 400)
+    few = np.resize(new[:10], new.shape)
+    for fake, collapsed in ((new, False), (few, True)):
+        _, neighbours = figures.mode_collapse(real, held_out, fake, model="timegan", n=100).axes
+        reality, to_train, to_others = (line.get_xdata() for line in neighbours.lines)
+        assert (len(reality), len(to_train), len(to_others)) == (200, 100, 100)
+        assert (np.max(to_others) < 1e-6) == collapsed
+        assert np.median(to_train) == pytest.approx(np.median(reality), rel=0.1)
+        if not collapsed:
+            assert np.median(to_others) == pytest.approx(np.median(reality), rel=0.05)
+            assert np.min(to_others) > 0.1  # no window is its own neighbour
+        for line in neighbours.lines:
+            count = len(line.get_xdata())
+            np.testing.assert_allclose(line.get_ydata(), np.arange(1, count + 1) / count)
+            assert (np.diff(line.get_xdata()) >= 0).all()
+
+
+def test_mode_collapse_shows_distances_to_training_windows_and_their_volatility():
+    real, held_out = windows(0, 90), windows(1, 60)
+    volatility, _ = figures.mode_collapse(real, held_out, real, model="timegan", n=90).axes
+    _, neighbours = figures.mode_collapse(real, held_out, np.concatenate([real, real]), model="timegan", n=90).axes
+    reality, copies, _ = (line.get_xdata() for line in neighbours.lines)
+    np.testing.assert_allclose(reality, np.sort(metrics.nearest_distances(real, held_out)))
+    np.testing.assert_allclose(copies, 0, atol=1e-6)
+    known, found = volatility.lines
+    np.testing.assert_allclose(found.get_xydata(), known.get_xydata())
+    assert (known.get_color(), found.get_color()) == ("black", figures.COLOURS["timegan"])
+    grid, heights = known.get_data()
+    assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
+    assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(real).mean(), abs=0.05)
+
+
+def test_knobs_show_quantiles_in_percent_beside_real_ones():
+    rows, real = knob_rows("timegan_stress", "vae_stress", "vae_prior"), windows(0)
+    axes = figures.stress_knobs(rows, real).axes
+    labels = ["stress scale × temperature", "bias of TimeGAN stress", "bias of VAE stress"]
+    assert [axis.get_xlabel() for axis in axes] == labels
+    low, middle, high = 100 * np.quantile(metrics.realised_vol(real), [0.05, 0.5, 0.95])
+    models = ["timegan_stress", "vae_stress", "vae_prior"], ["timegan_stress"], ["vae_stress"]
+    for axis, knob, shown in zip(axes, ("spread", "bias", "bias"), models, strict=True):
+        centre, *lines = axis.lines
+        np.testing.assert_allclose(centre.get_ydata(), [middle, middle])
+        (band,) = axis.patches
+        assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((low, high))
+        assert len(lines) == 3 * len(shown)
+        for k, model in enumerate(shown):
+            chosen = rows[(rows["model"] == model) & (rows["knob"] == knob)]
+            for line, quantile in zip(lines[3 * k : 3 * k + 3], ("q50", "q05", "q95"), strict=True):
+                np.testing.assert_array_equal(line.get_xdata(), chosen["value"])
+                np.testing.assert_allclose(line.get_ydata(), 100 * chosen[quantile])
+                assert line.get_color() == figures.COLOURS[model]
+                assert line.get_linestyle() == ("-" if quantile == "q50" else "--")
+
+
+def test_the_gallery_shows_each_model_beside_the_real_windows_of_its_regime():
+    pairs = two_regimes()
+    axes = np.reshape(figures.gallery(pairs, shown=4).axes, (2, 4))
+    for (name, (real, fake)), (days, law, volatility, memory) in zip(pairs.items(), axes, strict=True):
+        assert days.get_title(loc="left") == figures.LABELS[name]
+        path, *seams = days.lines
+        assert [seam.get_xdata()[0] for seam in seams] == [50.5, 100.5, 150.5]
+        drawn = path.get_ydata().reshape(4, 50)
+        found = [int(np.flatnonzero(np.isclose(100 * fake, each).all(axis=1)).item()) for each in drawn]
+        assert len(set(found)) == 4  # generated windows, each drawn once
+        for k, sample in enumerate((real, fake)):
+            heights, edges, _ = law.patches[k].get_data()
+            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
+            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+            heights, edges, _ = volatility.patches[k].get_data()
+            expected = np.histogram(metrics.log_rv(sample), bins=edges)[0]
+            np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum())
+            np.testing.assert_allclose(memory.lines[k].get_ydata(), metrics.pooled_acf(np.abs(sample)))
+            colour = to_rgb("black" if k == 0 else figures.COLOURS[name])
+            assert to_rgb(memory.lines[k].get_color()) == colour
+            assert to_rgb(law.patches[k].get_edgecolor()) == colour
+
+
+def test_a_gallery_of_one_model_is_one_row():
+    assert len(figures.gallery({"vae_stress": (windows(0), windows(1))}).axes) == 4
+
+
+def test_every_model_has_a_label_and_a_colour_of_its_own():
+    assert list(figures.COLOURS) == list(figures.LABELS) == MODELS
+    assert len(set(figures.LABELS.values())) == len(MODELS)
+    colours = np.array([to_rgb(colour) for colour in figures.COLOURS.values()])
+    apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 9 * np.eye(len(MODELS))
+    assert apart.min() > 0.15  # two shades that a reader can tell apart
+
+
+@pytest.mark.parametrize("name", ["price_history", "latent_space", "headline"])
+def test_saved_files_embed_their_fonts_and_repeat_byte_for_byte(name, tmp_path):
+    run = runs.Run("09_evaluation", {"RUN_DIR": str(tmp_path)}, tmp_path)
+    first, second = (figures.save(DRAWN[name][0](), run.figure(f"{name}_{k}")) for k in "ab")
+    assert isinstance(first, Figure)
+    assert first is not second
+    saved = run.folder / "figures"
+    assert sorted(path.name for path in saved.iterdir()) == sorted(f"{name}_{k}.{s}" for k in "ab" for s in ("pdf", "png"))
+    for suffix in ("pdf", "png"):
+        assert (saved / f"{name}_a.{suffix}").read_bytes() == (saved / f"{name}_b.{suffix}").read_bytes()
+    pdf = (saved / f"{name}_a.pdf").read_bytes()
+    assert b"/FontFile2" in pdf  # TrueType, embedded
+    assert b"/Type3" not in pdf
+    assert b"Date" not in pdf
+    assert plt.get_fignums() == []
+
+
+def test_a_frame_marks_what_lies_outside_the_band():
+    rows = scorecard_rows("gjr_fhs", "ldm_post")
+    axis = figures.scorecard(rows).axes[0]
+    frames = {(round(p.get_x()), round(p.get_y())) for p in axis.patches}
+    ratios = rows[rows["model"] == "ldm_post"].set_index("metric")["ratio"]
+    shown = [text.get_text() for text in axis.get_xticklabels()]
+    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
+    assert shown == [METRIC_LABELS[name] for name in order]
+    assert frames == {(column, row) for column, name in enumerate(order) if ratios[name] > 2 for row in (0, 1)}
+
+
+def test_a_forest_shows_ratio_interval_and_band():
+    rows = scorecard_rows("ldm_post")
+    left, right = figures.forest(rows, ["ldm_post"]).axes
+    points = [line for axis in (left, right) for line in axis.lines if line.get_marker() == "o"]
+    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
+    expected = rows.set_index("metric")["ratio"][order]
+    np.testing.assert_allclose([point.get_xdata()[0] for point in points], expected)
+    assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {2.0}
+
+
+def test_a_copy_stands_at_distance_zero():
+    made = {"gjr_fhs": windows(0), "ldm_post": windows(1)}
+    axis = figures.memorisation(windows(0), made, windows(3)).axes[0]
+    ends = {line.get_label(): line.get_xdata()[-1] for line in axis.lines}
+    assert ends[figures.LABELS["gjr_fhs"]] < 1e-3
+    assert ends[figures.LABELS["ldm_post"]] > 0.5
+
+
+def legend_of(figure: Figure) -> list[str]:
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_losses_are_drawn_against_the_vix_for_each_seed_and_dotted_where_extrapolated():
+    rows = loss_rows()
+    figure = figures.losses_against_vix(rows, [0.1, 0.25])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["long index", "volatility target"]
+    for axis, name in zip(figure.axes, ("long", "vol_target"), strict=True):
+        *curves, low, high = axis.lines
+        assert [limit.get_ydata() for limit in (low, high)] == [[10, 10], [25, 25]]
+        groups = rows[rows["portfolio"] == name].groupby(["model", "seed"], sort=False)
+        for number, ((model, _), group) in enumerate(groups):
+            solid, dotted = curves[2 * number : 2 * number + 2]
+            assert (solid.get_linestyle(), dotted.get_linestyle()) == ("-." if model == "gjr_fhs" else "-", ":")
+            assert solid.get_color() == dotted.get_color() == figures.COLOURS[model]
+            shown = group[~group["extrapolated"]]
+            assert len(shown) == (3 if model == "gjr_fhs" else 2)
+            np.testing.assert_allclose(solid.get_xydata(), np.column_stack([shown["target_vix"], 100 * shown["es_99"]]))
+            np.testing.assert_allclose(dotted.get_xydata(), np.column_stack([group["target_vix"], 100 * group["es_99"]]))
+    assert legend_of(figure) == [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"]]  # a seed is no model
+
+
+def test_a_portfolio_without_a_label_keeps_its_name():
+    rows = loss_rows().query("portfolio == 'long'").assign(portfolio="mine")
+    (axis,) = figures.losses_against_vix(rows, []).axes
+    assert axis.get_title(loc="left") == "mine"
+
+
+def test_exceedances_mark_the_days_below_the_value_at_risk():
+    outcome, forecasts = var_forecasts()
+    figure = figures.exceedances(DAYS, outcome, forecasts, title="1 day, 1 %")
+    (axis,) = figure.axes
+    assert axis.get_title(loc="left") == "1 day, 1 %"
+    real, *lines = axis.lines
+    np.testing.assert_allclose(real.get_ydata(), 100 * outcome)
+    np.testing.assert_array_equal(real.get_xdata(), DAYS)
+    assert legend_of(figure) == ["GJR-FHS: 4 below", "500-day history: 3 below"]
+    heights, days = [], {"gjr_fhs": [3, 20, 40, 59], "hs_500": [3, 40, 59]}
+    for line, ticks, (model, quantile) in zip(lines, axis.collections, forecasts.items(), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), 100 * quantile)
+        assert line.get_color() == figures.COLOURS[model]
+        assert to_rgb(ticks.get_edgecolor()[0, :3]) == to_rgb(figures.COLOURS[model])
+        places, height = np.asarray(ticks.get_offsets()).T
+        np.testing.assert_allclose(places, mpl.dates.date2num(DAYS[days[model]]))
+        assert np.ptp(height) == 0
+        heights.append(height[0])
+    assert len(set(heights)) == 2  # a row for each model
+    assert max(heights) < 100 * min(outcome.min(), *(each.min() for each in forecasts.values()))  # below all lines
+
+
+def test_a_model_that_is_never_exceeded_has_no_tick():
+    (axis,) = figures.exceedances(DAYS, np.zeros(60), {"gjr_fhs": np.full(60, -0.02)}).axes
+    assert [len(ticks.get_offsets()) for ticks in axis.collections] == [0]
+
+
+def test_history_is_drawn_in_the_fan_of_its_own_name():
+    figure = figures.history_fans(happened(), fans())
+    colours = {"train": "#0072B2", "test": "#D55E00"}
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["Sep 2008, VIX 25\n(train)", "Mar 2020, VIX 62\n(test)"]
+    for axis, episode in zip(figure.axes, happened(), strict=True):
+        (path,) = axis.lines
+        days = len(episode["log_returns"])
+        np.testing.assert_array_equal(path.get_xdata(), np.arange(1, days + 1))
+        np.testing.assert_allclose(path.get_ydata(), 100 * np.cumsum(episode["log_returns"]))
+        assert path.get_color() == colours[episode["split"]]
+        levels = 100 * np.cumsum(fans()[episode["name"]], axis=1)
+        for band, (low, high) in zip(axis.collections, ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75)), strict=True):
+            corners = band.get_paths()[0].vertices
+            assert (corners[:, 0].min(), corners[:, 0].max()) == (1, 50)  # the whole fan, however short the path
+            for edge in np.quantile(levels, [low, high], axis=0):
+                assert np.isclose(corners[:, 1], edge[24]).any()
+    assert sorted(legend_of(figure)) == sorted(["1–99 %", "5–95 %", "25–75 %", "train", "test"])
+
+
+def test_long_horizons_show_the_laws_of_real_and_chained_windows():
+    given = long_samples()
+    axes = np.reshape(figures.long_horizons(given).axes, (2, 3))
+    outcomes = [metrics.realised_vol, metrics.max_drawdown, lambda w: w.sum(axis=1)]
+    labels = ["realised volatility (% per day)", "maximum drawdown (%)", "cumulative log-return (%)"]
+    for row, (days, samples) in zip(axes, given.items(), strict=True):
+        assert row[0].get_ylabel() == f"{days} days"
+        assert [axis.get_xlabel() for axis in row] == labels
+        for axis, outcome in zip(row, outcomes, strict=True):
+            assert [line.get_color() for line in axis.lines] == ["#000000", figures.COLOURS["cond_ldm_normalised"]]
+            for line, sample in zip(axis.lines, samples, strict=True):
+                grid, heights = line.get_data()
+                assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
+                values = 100 * outcome(sample)
+                assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(values.mean(), abs=0.2 * values.std())
+    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["real (train)", "chained windows"]
+
+
+def test_walking_forward_shows_losses_added_up_over_the_days_of_their_forecasts():
+    gaps = loss_gaps()
+    figure = figures.walk_forward(DAYS, gaps)
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["1 day ahead, 1 %", "10 days ahead, 1 %"]
+    for axis, models in zip(figure.axes, gaps.values(), strict=True):
+        zero, *lines = axis.lines
+        assert list(zero.get_ydata()) == [0, 0]
+        assert zero.get_color() == figures.COLOURS["gjr_fhs"]
+        for line, (model, gap) in zip(lines, models.items(), strict=True):
+            assert line.get_color() == figures.COLOURS[model]
+            np.testing.assert_array_equal(line.get_xdata(), DAYS[: len(gap)])
+            assert np.diff(line.get_ydata(), prepend=0) == pytest.approx(gap)
+    assert legend_of(figure) == [figures.LABELS[name] for name in ("gjr_fhs", "cond_ldm", "vix_scaled")]

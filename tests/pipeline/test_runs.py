@@ -1,0 +1,178 @@
+"""Run folders: whole or absent, hashed, and refused when something upstream has changed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from chaoslib import figures
+from chaoslib.pipeline import files, runs, stages
+
+
+@pytest.fixture
+def repository(root, tmp_path, monkeypatch):
+    """An empty project with the real notebooks, and the working directory inside its notebooks folder, as in JupyterLab."""
+    (tmp_path / "pyproject.toml").touch()
+    for folder in ("notebooks", "params"):
+        (tmp_path / folder).symlink_to(root / folder)
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    return tmp_path
+
+
+def opened(stage: str, run_dir: str = "runs/paper/sp500_logret", **params) -> runs.Run:
+    return runs.start(stage, {"RUN_DIR": run_dir, **params, "lower_case": object()})
+
+
+def saved(stage: str, content: dict, reads: tuple[str, ...] = (), **params) -> runs.Run:
+    run = opened(stage, **params)
+    for node in reads:
+        run.load(node)
+    run.save(content)
+    return run
+
+
+def test_every_format_comes_back_as_it_was(repository):
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "day": np.array(["2020-01-02"], dtype="datetime64[D]")}
+    frame = pd.DataFrame({"date": pd.to_datetime(["2020-01-02"]), "close": [1.5]})
+    content = {"a.npz": arrays, "b.json": {"k": [1, "two"]}, "c.csv": frame[["close"]], "d.parquet": frame}
+    run = saved("01_data", content | {"sub/e.safetensors": {"w": torch.ones(2)}, "sub/f.tex": "text"})
+    artefact = opened("02_windows").load("01_data")
+    assert artefact.folder == run.folder
+    assert all(np.array_equal(artefact.arrays("a.npz")[key], value) for key, value in arrays.items())
+    assert artefact.json("b.json") == {"k": [1, "two"]}
+    assert artefact.table("c.csv")["close"].tolist() == [1.5]
+    pd.testing.assert_frame_equal(artefact.table("d.parquet"), frame)
+
+
+def test_same_content_same_hashes(repository):
+    content = {"a.npz": {"x": np.ones(3)}, "c.csv": pd.DataFrame({"v": [0.1]}), "w.safetensors": {"w": torch.ones(2)}}
+    sums = [(saved("01_data", content).folder / runs.SUMS).read_text() for _ in range(2)]
+    assert sums[0] == sums[1]
+
+
+def test_meta_records_what_was_read_and_made(repository):
+    saved("01_data", {"a.json": {}})
+    run = saved("02_windows", {"b.json": {}}, reads=("01_data",), SEQ_LEN=50)
+    meta = json.loads((run.folder / "meta.json").read_text())
+    assert meta["inputs"] == {"01_data": runs.Artefact(run.base / "01_data").digest}
+    assert meta["outputs"] == {"b.json": files.sha256(run.folder / "b.json")}
+    assert meta["params"]["SEQ_LEN"] == 50
+    assert {"versions", "device", "seconds", "finished_utc", "git", "threads"} <= meta.keys()
+
+
+def test_a_run_that_fails_while_writing_leaves_no_complete_folder(repository):
+    run = saved("01_data", {"a.json": {"v": 1}})
+    with pytest.raises(ValueError, match="Out of range float"):
+        run.save({"a.json": {"v": 2}, "b.json": {"v": float("nan")}})
+    assert not (run.folder / runs.SUMS).exists()
+    assert not list(run.folder.glob(".*partial"))
+    with pytest.raises(runs.MissingArtefact, match=r"run notebooks/01_data\.ipynb first"):
+        opened("02_windows").load("01_data")
+
+
+def test_a_changed_file_is_refused(repository):
+    run = saved("01_data", {"a.json": {"v": 1}})
+    (run.folder / "a.json").write_text('{"v": 2}')
+    with pytest.raises(runs.StaleArtefact, match=r"a\.json is missing or was changed: run notebooks/01_data\.ipynb again"):
+        opened("02_windows").load("01_data")
+
+
+def test_an_artefact_made_from_an_older_upstream_is_refused(repository):
+    saved("01_data", {"a.json": {"v": 1}})
+    saved("02_windows", {"b.json": {}}, reads=("01_data",))
+    saved("03_vae", {"c.json": {}}, reads=("02_windows",), VARIANT="gaussian", SEED=0)
+    saved("01_data", {"a.json": {"v": 2}})
+    with pytest.raises(runs.StaleArtefact, match="another version of 01_data"):
+        opened("04_probe", SEED=0).load("03_vae.gaussian")
+
+
+def test_seeds_do_not_mix(repository):
+    saved("01_data", {"a.json": {}})
+    for seed in (0, 1):
+        saved("03_vae", {"c.json": {"seed": seed}}, reads=("01_data",), VARIANT="mse", SEED=seed)
+    run = opened("04_probe", SEED=1)
+    assert run.load("03_vae.mse").json("c.json") == {"seed": 1}
+    assert run.load("03_vae.mse", seed=0).json("c.json") == {"seed": 0}
+    assert {"seed0/03_vae.mse", "seed1/03_vae.mse", "01_data"} == run.inputs.keys()
+
+
+@pytest.mark.parametrize("profiles", [("paper", "quick"), ("quick",)])
+def test_by_hand_reads_own_runs_first_then_paper_then_quick(repository, profiles, caplog):
+    for profile in profiles:
+        opened("01_data", f"runs/{profile}/sp500_logret").save({"a.json": {"from": profile}})
+    assert opened("02_windows", "runs/lab").load("01_data").json("a.json") == {"from": profiles[0]}
+    assert f"01_data is read from runs/{profiles[0]}/sp500_logret/01_data" in caplog.text
+    opened("01_data", "runs/lab").save({"a.json": {"from": "lab"}})
+    assert opened("02_windows", "runs/lab").load("01_data").json("a.json") == {"from": "lab"}
+
+
+def test_the_workflow_never_falls_back(repository):
+    opened("01_data", "runs/paper/sp500_logret").save({"a.json": {}})
+    with pytest.raises(runs.MissingArtefact):
+        opened("02_windows", "runs/paper/nasdaq_logret").load("01_data")
+
+
+def test_retraining_by_hand_makes_later_published_stages_stale(repository):
+    for base in ("runs/paper/sp500_logret",):
+        opened("03_vae", base, VARIANT="gaussian", SEED=0).save({"c.json": {"v": "paper"}})
+        later = opened("05_latents", base, VARIANT="gaussian", SEED=0)
+        later.load("03_vae.gaussian")
+        later.save({"d.json": {}})
+    opened("03_vae", "runs/lab", VARIANT="gaussian", SEED=0).save({"c.json": {"v": "mine"}})
+    with pytest.raises(runs.StaleArtefact, match=r"05_latents\.ipynb again"):
+        opened("06_diffusion", "runs/lab", SEED=0).load("05_latents.gaussian")
+
+
+def test_without_training_the_finished_model_is_used_and_nothing_written(repository, caplog):
+    opened("03_vae", VARIANT="mse", SEED=0).save({"c.json": {"v": 1}})
+    run = opened("03_vae", "runs/lab", VARIANT="mse", SEED=0, TRAIN=False)
+    assert run.finished().json("c.json") == {"v": 1}
+    run.save({"c.json": {"v": 2}})
+    figures.save(Figure(), run.figure("fig03"))
+    assert not run.folder.exists()
+    assert "nothing is written" in caplog.text
+
+
+def test_wrong_parameters_stop_before_anything_runs(repository):
+    with pytest.raises(stages.ParamsError, match=r"03_vae\.ipynb: unknown key EPOCH"):
+        opened("03_vae", EPOCH=3)
+    with pytest.raises(stages.ParamsError, match=r"03_vae\.ipynb: LR is '1e-4'"):
+        opened("03_vae", LR="1e-4")
+
+
+def test_outside_a_repository_the_error_says_where_to_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="work inside the repository"):
+        runs.project_root()
+
+
+def test_figures_are_saved_twice_alike_without_a_date(repository):
+    run = opened("01_data")
+    contents = []
+    for _ in range(2):
+        figure = Figure()
+        figure.subplots().plot([1, 2, 3])
+        figures.save(figure, run.figure("fig01_test"))
+        contents.append((run.folder / "figures/fig01_test.pdf").read_bytes())
+    assert contents[0] == contents[1]
+    assert b"CreationDate" not in contents[0]
+    assert (run.folder / "figures/fig01_test.png").exists()
+
+
+def test_an_unknown_format_is_refused(repository):
+    with pytest.raises(ValueError, match=r"no way to write '\.pkl'"):
+        opened("01_data").save({"a.pkl": {}})
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "table.json"
+    files.write(path, {"rows": 1})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write(path, {"rows": float("nan")})
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["table.json"]

@@ -1,0 +1,232 @@
+"""The plan: params are checked, upstreams found, and hashes move with what matters and with nothing else."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+
+from chaoslib.pipeline import stages
+
+CELL = {"EPOCHS": (int, 200), "LR": (float, 1e-3), "VARIANT": (str, "a"), "TRAIN": (bool, True), "LEVELS": (list, [1])}
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+    """A copy of everything the plan reads."""
+    for folder in ("params", "notebooks", "chaoslib"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("executed", "__pycache__", "*.csv"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"EPOCH": 5}, "p.yaml: unknown key EPOCH"),
+        ({"LR": "1e-4"}, "LR is '1e-4', a str, but must be float; .* write a dot and a sign: 1.0e-4"),
+        ({"EPOCHS": "many"}, "must be int"),
+        ({"EPOCHS": 2.5}, "EPOCHS is 2.5, a float, but must be int"),
+        ({"EPOCHS": True}, "a bool, but must be int"),
+        ({"VARIANT": False}, "a bool, but must be str"),
+        ({"TRAIN": 1}, "must be bool"),
+        ({"LEVELS": ["a"]}, "must be a list of numbers"),
+        ({"LEVELS": 3}, "must be a list of numbers"),
+    ],
+)
+def test_a_wrong_key_or_type_is_named(values, message):
+    with pytest.raises(stages.ParamsError, match=message):
+        stages.check_params(values, CELL, source="p.yaml")
+
+
+def test_right_values_and_whole_floats_are_accepted():
+    stages.check_params({"EPOCHS": 1, "LR": 1, "VARIANT": "", "TRAIN": False, "LEVELS": [1, 2.5]}, CELL, source="p.yaml")
+
+
+def test_yaml_really_reads_the_pitfalls_this_way():
+    assert yaml.safe_load("a: 1e-4") == {"a": "1e-4"}
+    assert yaml.safe_load("a: 1.0e-4") == {"a": 1.0e-4}
+
+
+def test_an_overlay_is_checked_too_and_wins(copy):
+    overlay = copy / "params/quick/06_diffusion.post.yaml"
+    assert (
+        stages.merged_params(copy, "06_diffusion.post", "quick")["EPOCHS"] == yaml.safe_load(overlay.read_text())["EPOCHS"]
+    )
+    overlay.write_text("LR: 1e-4\n")
+    with pytest.raises(stages.ParamsError, match=r"params/quick/06_diffusion\.post\.yaml: LR .* must be float"):
+        stages.merged_params(copy, "06_diffusion.post", "quick")
+
+
+def test_a_published_file_must_be_complete(copy):
+    path = copy / "params/paper/02_windows.yaml"
+    path.write_text(path.read_text().replace("SEQ_LEN: 50", "# SEQ_LEN: 50"))
+    with pytest.raises(stages.ParamsError, match=r"02_windows\.yaml lacks SEQ_LEN"):
+        stages.merged_params(copy, "02_windows", "paper")
+
+
+def test_an_overlay_may_not_invent_a_node(copy):
+    (copy / "params/quick/06_diffusion.other.yaml").write_text("EPOCHS: 1\n")
+    with pytest.raises(stages.ParamsError, match=r"06_diffusion\.other\.yaml overlays no file"):
+        stages.nodes(copy, "quick")
+
+
+def test_an_unknown_profile_lists_the_known_ones(root):
+    with pytest.raises(stages.ParamsError, match="'fast': params/ holds paper, quick"):
+        stages.nodes(root, "fast")
+
+
+def test_adding_a_variant_is_adding_a_file(copy):
+    text = (copy / "params/paper/03_vae.gaussian.yaml").read_text()
+    added = text.replace("VARIANT: gaussian", "VARIANT: small").replace("MODEL: vae_prior", "MODEL: vae_small")
+    (copy / "params/paper/03_vae.small.yaml").write_text(added)
+    assert "03_vae.small" in stages.nodes(copy)
+    assert "03_vae.small" in stages.upstream(copy, stages.merged_params(copy, "04_probe", "paper"))
+    assert stages.samplers(copy)["vae_small"] == "03_vae.small"
+    assert "03_vae.small" in stages.upstream(copy, stages.merged_params(copy, "09_evaluation", "paper"))
+
+
+def test_two_nodes_may_not_claim_one_model(copy):
+    path = copy / "params/paper/03_vae.mse.yaml"
+    path.write_text(path.read_text().replace('MODEL: ""', "MODEL: vae_prior"))
+    with pytest.raises(stages.ParamsError, match="claim the model name vae_prior"):
+        stages.samplers(copy)
+
+
+def test_a_pattern_names_the_variants_that_begin_so(root):
+    conditional = stages.expand(root, "06_diffusion.cond_*")
+    assert set(conditional) == {f"06_diffusion.{name}" for name in ("cond_end", "cond_norm", "cond_start")}
+    assert set(conditional) < set(stages.expand(root, "06_diffusion.*"))
+
+
+def test_conditional_models_are_no_rows_of_the_unconditional_tables(root):
+    assert not any(name.startswith("cond_") for name in stages.samplers(root))
+    assert not any("cond_" in node for node in stages.samplers(root).values())
+
+
+def test_an_upstream_that_does_not_exist_is_named(root):
+    with pytest.raises(stages.ParamsError, match=r"03_vae\.other is no stage"):
+        stages.upstream(root, {"VAE": "03_vae.other"})
+
+
+def test_the_dag_has_no_edge_backwards(root):
+    for node in stages.nodes(root):
+        reads = stages.upstream(root, stages.merged_params(root, node, "paper"))
+        assert all(stages.stage_of(other) < stages.stage_of(node) for other in reads), node
+
+
+def test_latents_read_the_gate(root):
+    for node in stages.nodes(root):
+        if node.startswith("05_latents"):
+            assert "04_probe" in stages.upstream(root, stages.merged_params(root, node, "paper"))
+
+
+def test_seeds_are_folders_only_where_a_seed_matters():
+    assert stages.place("06_diffusion.post", 2) == "seed2/06_diffusion.post"
+    assert stages.place("02_windows", 2) == "02_windows"
+
+
+def edit(notebook, change):
+    content = json.loads(notebook.read_text())
+    change(content["cells"])
+    notebook.write_text(json.dumps(content))
+
+
+def test_outputs_and_prose_do_not_change_the_code_hash_but_code_does(copy):
+    notebook = copy / "notebooks/03_vae.ipynb"
+    before = stages.code_hash(notebook)
+
+    def save_as_lab_does(cells):
+        for number, cell in enumerate(cells):
+            if cell["cell_type"] == "code":
+                cell |= {"execution_count": number, "outputs": [{"output_type": "stream", "name": "stdout", "text": "x"}]}
+            else:
+                cell["source"] = "other prose"
+
+    edit(notebook, save_as_lab_does)
+    assert stages.code_hash(notebook) == before
+    edit(notebook, lambda cells: cells[1].update(source="import os"))
+    assert stages.code_hash(notebook) != before
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "reaches"),
+    [
+        ("vae", "def fit_vae(", "03"),
+        ("gru", "class GRULayer(", "03 04 05 06 07 08 10"),  # whoever loads a generator can load TimeGAN
+        ("timegan", "def fit_jointly(", "08"),  # reached through fit_timegan
+        ("metrics", "def pooled_acf(", "04 09 10"),  # reached through acf_abs_mae
+        ("metrics", "def max_drawdown(", "07 09 10"),
+        ("baselines", "def garch_t(", "09"),  # 09 takes baselines by getattr, so all of the module
+        ("tables", "def distance_rows(", "09"),
+    ],
+)
+def test_editing_a_definition_changes_the_stages_that_reach_it(copy, module, text, reaches):
+    notebooks = sorted((copy / "notebooks").glob("[0-9]*.ipynb"))
+    before = [stages.library_hash(path, copy / "chaoslib") for path in notebooks]
+    source = copy / f"chaoslib/{module}.py"
+    head, tail = source.read_text().split(text)
+    body = tail.index('"""', tail.index('"""') + 3) + 3  # behind the docstring
+    indent = tail[tail.index('"""') - 8 : tail.index('"""')].split("\n")[-1]
+    source.write_text(head + text + tail[:body] + f"\n{indent}edited = True" + tail[body:])
+    after = [stages.library_hash(path, copy / "chaoslib") for path in notebooks]
+    changed = [path.name[:2] for path, old, new in zip(notebooks, before, after, strict=True) if old != new]
+    assert changed == reaches.split()
+
+
+def test_comments_docstrings_and_drawing_change_no_stage(copy):
+    notebooks = sorted((copy / "notebooks").glob("[0-9]*.ipynb"))
+    before = [stages.library_hash(path, copy / "chaoslib") for path in notebooks]
+    for path in (copy / "chaoslib").glob("*.py"):
+        path.write_text(re.sub(r'(:\n +""")', r"\1Edited. ", path.read_text()) + "# edited\n")
+    for path in (copy / "chaoslib/figures").glob("*.py"):
+        path.write_text(path.read_text() + "\nedited = True\n")
+    assert [stages.library_hash(path, copy / "chaoslib") for path in notebooks] == before
+
+
+@pytest.fixture
+def library(tmp_path):
+    (tmp_path / "one.py").write_text(
+        "import math\nfrom chaoslib import two\nfrom chaoslib.two import g as renamed\n"
+        "WIDTH: float = math.pi\n\n\ndef f(x=WIDTH):\n    return two.g(x)\n\n\ndef other():\n    return renamed(1)\n"
+        "\n\ndef whole(name):\n    return getattr(two, name)\n"
+    )
+    (tmp_path / "two.py").write_text("def g(x):\n    return x\n\n\ndef h():\n    return g(2)\n\n\nprint('loaded')\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("from chaoslib import one\none.f()", {"one.f", "one.WIDTH", "one.math", "two.g", "two."}),
+        ("from chaoslib import one as o\no.other()", {"one.other", "two.g", "two."}),
+        ("from chaoslib.two import h\nwith open('x') as file:\n    h()", {"two.h", "two.g", "two."}),
+        ("from chaoslib import one\n[one.whole(n) for n in 'gh']", {"one.whole", "two.g", "two.h", "two."}),
+        ("from chaoslib import two\nfirst, second = map(two.g, (1, 2))", {"two.g", "two."}),
+        ("from chaoslib import one, figures\nfigures.draw()", set()),
+        ("f = 1\ng = f", set()),
+    ],
+)
+def test_what_code_reaches_is_found_by_name(library, code, names):
+    assert {name for name, _ in stages.reached(code, library)} == names
+
+
+def test_a_statement_that_binds_nothing_counts_once_its_module_is_reached(library):
+    code = "from chaoslib import two\ntwo.g"
+    before = stages.reached(code, library)
+    path = library / "two.py"
+    path.write_text(path.read_text().replace("loaded", "imported"))
+    assert stages.reached(code, library) != before
+
+
+def test_a_parameters_cell_needs_annotations(copy):
+    notebook = copy / "notebooks/02_windows.ipynb"
+
+    def strip(cells):
+        for cell in cells:
+            if "parameters" in cell["metadata"].get("tags", []):
+                cell["source"] = "SEQ_LEN = 50"
+
+    edit(notebook, strip)
+    with pytest.raises(stages.ParamsError, match="`SEQ_LEN = 50` is not"):
+        stages.parameter_cell(notebook)

@@ -1,0 +1,488 @@
+"""The quick profile end to end through Snakemake, and what reruns when something changes."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from chaoslib.evaluation import probe, scorecard, tables
+from chaoslib.models import generate
+from chaoslib.pipeline import stages
+from chaoslib.stress import backtest, portfolios
+
+pytestmark = pytest.mark.end_to_end
+
+
+class Workflow:
+    """A copy of the project in a temporary folder, and snakemake calls on it."""
+
+    def __init__(self, root: Path, folder: Path):
+        self.folder = folder / "project"
+        self.folder.mkdir(parents=True)
+        for name in ("params", "notebooks", "workflow", "chaoslib"):
+            shutil.copytree(root / name, self.folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__"))
+        shutil.copy(root / "pyproject.toml", self.folder)
+        self.run_dir = self.folder / "runs/quick/sp500_logret"
+        self.published = self.folder / "figures/quick"
+
+    def call(self, *flags: str, target: str = "publish", **config: str) -> subprocess.CompletedProcess:
+        settings = {
+            "profile": "quick",
+            "dataset": "sp500_logret",
+            "source": "snapshot",
+            "runs": "runs",
+            "seeds": "",
+        } | config
+        command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", "runs"]
+        command += ["--workflow-profile", "workflow/profiles/default", "--cores", "2", *flags]
+        command += ["--config", *(f"{key}={value}" for key, value in settings.items()), "--", target]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The copied package wins over the installed one, in snakemake and in the kernels."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return os.environ | {"PYTHONPATH": str(self.folder), "PATH": path}
+
+    def planned(self, **config: str) -> set[str]:
+        """Places that a call would run; `publish` for the last rule."""
+        dry = self.call("--dry-run", "--quiet", "host", **config)
+        assert dry.returncode == 0, dry.stderr + dry.stdout
+        text = dry.stdout + dry.stderr
+        found = {
+            line.strip().removesuffix(": started").split()[-1] for line in text.splitlines() if line.endswith(": started")
+        }
+        return found | ({"publish"} if "rule publish" in text else set())
+
+    def tables(self) -> dict[str, str]:
+        paths = self.published.glob("tables/*.csv")
+        return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@contextmanager
+def edited(path: Path, text: str):
+    """A file with another content while the block runs."""
+    before = path.read_text()
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def workflow(root, tmp_path_factory) -> Workflow:
+    made = Workflow(root, tmp_path_factory.mktemp("workflow"))
+    made.published.mkdir(parents=True)  # as in a clone that has the committed results, but no runs
+    (made.published / "run_metadata.json").write_text("{}")
+    result = made.call()
+    assert result.returncode == 0, result.stdout + result.stderr
+    made.output = result.stdout + result.stderr
+    return made
+
+
+def test_the_gate_is_passed_by_the_vae_that_is_used(workflow):
+    verdicts = json.loads((workflow.run_dir / "seed0/04_probe/probe.json").read_text())
+    assert [verdicts[f"03_vae.{name}"] for name in ("gaussian", "cond_end", "cond_start", "cond_norm")] == 4 * [[]]
+    assert verdicts["03_vae.mse"] != []
+
+
+def test_every_table_is_there_and_readable(workflow):
+    wanted = {"data_summary", "splits", "probe", "probe_by_split", "unconditional", "distances", "timings"}
+    wanted |= {"conditional", "conditional_summary", "crps", "sweep", "volatility", "guidance"}
+    wanted |= {"scorecard", "yardstick", "referees", "strategies", "discriminator"}
+    wanted |= {"backtest", "stress", "reverse_stress", "drift", "episodes", "horizons"}
+    assert wanted == set(workflow.tables())
+    for name in wanted:
+        frame = pd.read_csv(workflow.published / f"tables/{name}.csv")
+        latex = (workflow.published / f"tables/{name}.tex").read_text()
+        assert len(frame)
+        assert latex.count(r"\\") == len(frame) + 1
+        assert r"\toprule" in latex
+
+
+def test_tables_hold_every_model_split_and_seed(workflow):
+    table = pd.read_csv(workflow.published / "tables/unconditional.csv")
+    models = {"real_train", "iid_bootstrap", "block_bootstrap", "garch_t", "gjr_fhs", "vae_prior", "ldm_post", "ldm_mu"}
+    models |= {"timegan"}
+    expected = {(m, s) for m in models for s in ("train", "test", "train_stress", "test_stress")}
+    expected |= {(m, s) for m in ("vae_stress", "timegan_stress") for s in ("train_stress", "test_stress")}
+    assert set(table[["model", "split"]].itertuples(index=False, name=None)) == expected
+    assert set(table["seed"]) == {0}
+    assert table.drop(columns=["model", "split"]).notna().all(axis=None)
+
+
+def test_models_of_stress_are_held_against_stress_windows_alone(workflow):
+    references = pd.read_csv(workflow.published / "tables/distances.csv").groupby("model")["reference"].agg(set)
+    stressed = ["vae_stress", "timegan_stress", "cond_ldm"]
+    assert all(references[stressed] == {"train_stress", "test_stress"})
+    assert all(references.drop(stressed) == {"train", "test"})
+
+
+def test_a_stress_model_learned_stress_scaled_like_everything_else(workflow):
+    with np.load(workflow.run_dir / "02_windows/windows.npz", allow_pickle=False) as archive:
+        stressed = archive["train_windows"][archive["train_vix_end"] >= 20]
+        extremes = archive["train_path"].min(), archive["train_path"].max()
+    scaler = json.loads((workflow.run_dir / "02_windows/scaler.json").read_text())
+    models = {
+        node: json.loads((workflow.run_dir / "seed0" / node / "model.json").read_text())
+        for node in ("03_vae.stress", "08_timegan.stress")
+    }
+    for node in models:
+        assert json.loads((workflow.run_dir / "seed0" / node / "samples.json").read_text())["stress_vix"] == 20
+    assert models["03_vae.stress"]["scaler"] == scaler
+    assert (models["08_timegan.stress"]["timegan"]["low"], models["08_timegan.stress"]["timegan"]["high"]) == extremes
+    samples = generate.load(workflow.run_dir / "seed0/03_vae.stress").sample(2000, seed=1)
+    assert 0.7 < samples.std() / stressed.std() < 1.3
+
+
+def test_a_model_of_stress_is_no_candidate_for_the_diffusion(workflow):
+    verdicts = json.loads((workflow.run_dir / "seed0/04_probe/probe.json").read_text())
+    assert "03_vae.stress" not in verdicts
+    with pytest.raises(probe.VarianceCollapse, match=r"03_vae\.stress was not probed"):
+        probe.require_passed(verdicts, "03_vae.stress")
+
+
+def test_the_longest_job_is_begun_first(workflow):
+    """As soon as windows are cut; on two cores one other job may begin at the same moment."""
+    metas = [json.loads(path.read_text()) for path in workflow.run_dir.glob("seed0/*/meta.json")]
+    begun = {meta["node"]: pd.Timestamp(meta["finished_utc"]).timestamp() - meta["seconds"] for meta in metas}
+    assert sum(moment < begun["08_timegan.full"] for moment in begun.values()) <= 1
+
+
+def test_a_saved_model_draws_the_windows_of_its_notebook(workflow):
+    for node in ("03_vae.stress", "08_timegan.full", "08_timegan.stress"):
+        folder = workflow.run_dir / "seed0" / node
+        with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+            assert np.array_equal(generate.load(folder).sample(1000, seed=0), archive["windows"]), node
+
+
+def test_conditional_tables_hold_every_model_anchor_and_rival_once(workflow):
+    end = {"cond_ldm", "cond_vae_prior", "vix_scaled", "vix_kernel_bootstrap"}
+    start = end | {"cond_ldm_normalised", "gjr_fhs"}
+    models = {(name, "end") for name in end} | {(name, "start") for name in start}
+    table = pd.read_csv(workflow.published / "tables/conditional.csv")
+    assert list(table.columns) == tables.CONDITIONAL
+    assert set(table[["model", "vix_at"]].itertuples(index=False, name=None)) == models
+    assert len(table) == len(models) * 2 * 2 * 3  # targets, modes, splits
+    assert not table["extrapolated"].any()
+    assert (table.query("mode == 'matched' and split == 'train'")["std_ratio"].between(0.3, 1.7)).all()
+    summary = pd.read_csv(workflow.published / "tables/conditional_summary.csv")
+    assert summary["seed_sd"].isna().all()  # one seed
+    crps = pd.read_csv(workflow.published / "tables/crps.csv")
+    assert set(crps["model"]) == start
+    assert len(crps) == len(start) * 2 * 4  # splits, outcomes; vix_end forecasts nothing
+    assert (crps.query("model == 'vix_scaled'")["crps_gap"] == 0).all()
+    assert (crps[["ci_low", "crps"]].diff(axis=1)["crps"] >= 0).all()
+
+
+def test_the_sweep_marks_every_setting_but_the_calibrated_ones(workflow):
+    sweep = pd.read_csv(workflow.published / "tables/sweep.csv")
+    assert list(sweep.columns) == tables.SWEEP
+    assert len(sweep) == 2 * 2 * 2 * 2
+    calibrated = sweep[~sweep["amplified"]]
+    assert set(calibrated[["guidance", "temperature", "output_scale"]].itertuples(index=False, name=None)) == {(1, 1, 1)}
+    assert len(calibrated) == 2
+
+
+def test_samples_of_every_target_say_what_they_are(workflow):
+    folder = workflow.run_dir / "seed0/07_conditional"
+    described = json.loads((folder / "samples.json").read_text())
+    with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+        shapes = {name: archive[name].shape for name in archive.files}
+    assert {each["array"] for each in described} == set(shapes)
+    assert set(shapes.values()) == {(500, 50)}
+    assert {each["vix"] for each in described} == {15, 30}
+
+
+def test_every_figure_is_published_as_pdf_and_png(workflow):
+    pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
+    assert pdf == png
+    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 11)}
+
+
+def test_progress_names_stage_variant_and_seed(workflow):
+    assert "seed0/03_vae.gaussian: epoch" in workflow.output
+    assert "s left" in workflow.output
+    assert "without encryption" not in workflow.output
+
+
+def test_metadata_names_every_run(workflow, root):
+    metadata = json.loads((workflow.published / "run_metadata.json").read_text())
+    assert set(metadata["nodes"]) == {stages.place(node, 0) for node in stages.nodes(root)}
+    assert metadata["environment"]["versions"][0]["torch"]
+    assert {each["params"]["RUN_DIR"] for each in metadata["nodes"].values()} == {"runs/quick/sp500_logret"}
+
+
+def test_metadata_counts_weights_and_has_a_page(workflow):
+    nodes = json.loads((workflow.published / "run_metadata.json").read_text())["nodes"]
+    folder = workflow.run_dir / "seed0/03_vae.gaussian"
+    held = sum(tensor.numel() for path in folder.glob("*.safetensors") for tensor in load_file(path).values())
+    assert nodes["seed0/03_vae.gaussian"]["weights"] == held
+    assert "weights" not in nodes["02_windows"]
+    page = (workflow.published / "run_metadata.md").read_text()
+    assert all(f"| {name} |" in page for name in nodes)
+    assert f"| {held} |" in page
+
+
+def test_the_scorecard_holds_every_model_once_a_metric_and_reference(workflow):
+    card = pd.read_csv(workflow.published / "tables/scorecard.csv")
+    assert list(card.columns) == scorecard.COLUMNS
+    assert not card.duplicated(["model", "reference", "metric"]).any()
+    models = set(pd.read_csv(workflow.published / "tables/distances.csv")["model"])
+    stressed = {"vae_stress", "timegan_stress", "cond_ldm"}
+    assert set(card["model"]) == models | {"second_half"}
+    assert set(card.loc[card["reference"] == "train_stress", "model"]) == stressed
+    for reference in ("train", "train_block_60", "test"):
+        held = set(card.loc[card["reference"] == reference, "model"])
+        assert held == models - stressed - ({"real_train"} if reference != "test" else set())
+    sizes = card.groupby(["model", "reference"])["metric"].nunique()
+    assert set(sizes) == {len(scorecard.METRICS)}
+    assert card[["distance", "floor_median", "floor_p95", "ratio"]].notna().all(axis=None)
+
+
+def test_stress_tables_hold_every_model_that_may_forecast(workflow):
+    """Models told the VIX at the window's end are not among them."""
+    stress = pd.read_csv(workflow.published / "tables/stress.csv")
+    assert list(stress.columns) == portfolios.COLUMNS
+    keys = [stress[name].unique() for name in ("model", "portfolio", "target_vix", "horizon_days")]
+    assert [set(values) for values in keys] == [
+        {"cond_ldm", "cond_ldm_normalised", "vix_scaled", "gjr_fhs"}, set(portfolios.PORTFOLIOS), {15, 30}, {1, 10, 50},
+    ]  # fmt: skip
+    assert len(stress) == 4 * 4 * 2 * 3
+    for name in portfolios.MEASURES:
+        assert (stress[f"{name}_low"] <= stress[name]).all()
+        assert (stress[name] <= stress[f"{name}_high"]).all()
+    backtests = pd.read_csv(workflow.published / "tables/backtest.csv")
+    assert list(backtests.columns) == backtest.COLUMNS
+    assert len(backtests) == 5 * 2 * 2
+    assert set(backtests["model"]) == set(stress["model"]) | {"hs_500"}
+    assert (backtests.query("model == 'gjr_fhs'")["dm_p_vs_fhs"] == 1).all()
+    splits = pd.read_csv(workflow.published / "tables/splits.csv").set_index("split")
+    assert (backtests["n"] == splits.loc["test", "n_days"] + 1 - backtests["horizon_days"]).all()
+
+
+def test_a_model_told_the_vix_at_the_end_gives_no_scenarios(workflow):
+    command = [sys.executable, "-m", "papermill", "notebooks/10_stress_test.ipynb", "refused.ipynb", "-k", "python3"]
+    command += ["-f", "params/paper/10_stress_test.yaml", "-f", "params/quick/10_stress_test.yaml", "--cwd", "."]
+    command += ["-r", "RUN_DIR", "runs/quick/sp500_logret", "-r", "SCENARIOS", "06_diffusion.cond_end"]
+    result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "06_diffusion.cond_end is told the VIX at the window's end, which looks back on the window" in result.stderr
+
+
+def test_the_report_is_written_from_the_tables(workflow):
+    text = (workflow.published / "REPORT.md").read_text()
+    card = pd.read_csv(workflow.published / "tables/scorecard.csv").query("reference == 'train' and model == 'ldm_post'")
+    assert f"(p_max {card['p_max'].iloc[0]:.3f})" in text
+    command = [sys.executable, "workflow/report.py", "figures/quick"]
+    table = workflow.published / "tables/referees.csv"
+    with edited(table, table.read_text().replace("gjr_fhs,0,", "gjr_fhs,0,9", 1)):
+        subprocess.run(command, cwd=workflow.folder, env=workflow.environment, check=True)
+        assert (workflow.published / "REPORT.md").read_text() != text
+    subprocess.run(command, cwd=workflow.folder, env=workflow.environment, check=True)
+    assert (workflow.published / "REPORT.md").read_text() == text
+
+
+def test_a_second_call_runs_nothing(workflow):
+    assert workflow.planned() == set()
+
+
+def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
+    path = workflow.folder / "notebooks/03_vae.ipynb"
+    content = json.loads(path.read_text())
+    content["cells"][1] |= {"execution_count": 1, "outputs": [{"output_type": "stream", "name": "stdout", "text": "x"}]}
+    with edited(path, json.dumps(content)):
+        assert workflow.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("node", "change", "reruns"),
+    [
+        ("06_diffusion.post", {"LR": 1.23e-4}, r"06_diffusion\.post"),
+        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional|10_stress_test"),
+        ("07_conditional", {"TARGETS": [15, 35]}, "07_conditional"),  # a new VIX retrains nothing
+        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*|10_.*"),  # the gate
+        ("08_timegan.full", {"LR": 1.23e-4}, r"08_timegan\.full"),
+    ],
+)
+def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node, change, reruns):
+    path = workflow.folder / f"params/quick/{node}.yaml"
+    expected = {stages.place(name, 0) for name in stages.nodes(root) if re.fullmatch(reruns, name)}
+    with edited(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | change)):
+        assert workflow.planned() == expected | {"09_evaluation", "publish"}
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "least", "never"),
+    [
+        ("figures/style", "3.4, 7.0", "3.5, 7.0", set(), {"seed0/03_vae.mse", "09_evaluation"}),
+        ("baselines", "BURN = 500", "BURN = 501", {"09_evaluation"}, {"seed0/07_conditional", "seed0/06_diffusion.post"}),
+    ],
+)
+def test_an_edited_definition_reruns_only_those_who_reach_it(workflow, module, old, new, least, never):
+    path = workflow.folder / f"chaoslib/{module}.py"
+    text = path.read_text()
+    assert old in text
+    with edited(path, text.replace(old, new)):
+        planned = workflow.planned()
+    assert least <= planned
+    assert not never & planned
+
+
+def test_a_wrong_key_stops_the_call_before_anything_runs(workflow):
+    path = workflow.folder / "params/quick/06_diffusion.post.yaml"
+    before = path.read_text()
+    with edited(path, before.replace("EPOCHS", "EPOCH")):
+        result = workflow.call()
+    assert result.returncode != 0
+    assert "params/quick/06_diffusion.post.yaml: unknown key EPOCH" in result.stdout + result.stderr
+
+
+def test_another_run_of_the_same_seed_gives_the_same_tables(workflow):
+    """The stages that draw are removed and made again; `--forcerun publish` is what the Makefile passes."""
+    first = workflow.tables()
+    for place in ("seed0/03_vae.gaussian", "seed0/06_diffusion.post", "09_evaluation"):
+        shutil.rmtree(workflow.run_dir / place)
+    result = workflow.call("--forcerun", "publish")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "seed0/06_diffusion.post: epoch" in result.stdout + result.stderr
+    second = workflow.tables()
+    assert {k: v for k, v in first.items() if k != "timings"} == {k: v for k, v in second.items() if k != "timings"}
+
+
+def test_what_was_changed_after_its_run_is_not_published(workflow):
+    table = workflow.run_dir / "09_evaluation/tables/distances.csv"
+    before, published = table.read_bytes(), workflow.tables()
+    table.write_bytes(before.replace(b"ldm_post", b"ldm_best"))
+    try:
+        result = workflow.call("--forcerun", "publish")
+    finally:
+        table.write_bytes(before)
+    assert result.returncode != 0
+    assert (
+        "distances.csv is missing or was changed: run notebooks/09_evaluation.ipynb again" in result.stdout + result.stderr
+    )
+    assert workflow.tables() == published
+    assert workflow.call("--forcerun", "publish").returncode == 0
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [("", {0, 1, 2}), ("0", {0}), ("4,1", {1, 4})])
+def test_seeds_are_those_asked_for_else_those_of_the_profile(workflow, seeds, expected):
+    planned = workflow.planned(profile="paper", seeds=seeds)
+    assert {int(place.split("/")[0][4:]) for place in planned if "/" in place} == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"dataset": "nasdaq"}, "DATASET=nasdaq: use one of sp500_logret, nasdaq_logret"),
+        ({"dataset": "absent.csv"}, "DATASET=absent.csv: no such file"),
+        ({"seeds": "a,b"}, "SEEDS=a,b: give whole numbers"),
+        ({"profile": "fast"}, "unknown profile 'fast': params/ holds paper, quick"),
+    ],
+)
+def test_a_wrong_argument_stops_at_once_and_says_what_is_possible(workflow, config, message):
+    result = workflow.call(**config)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+
+
+def by_hand(workflow, *flags: str, cwd: str = ".") -> str:
+    """Run one notebook with papermill as a reader would, and return its executed text."""
+    command = [sys.executable, "-m", "papermill", *flags, "-k", "python3", "--cwd", cwd]
+    result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return (workflow.folder / "out.ipynb").read_text()
+
+
+def test_a_stage_by_hand_reads_the_finished_run_and_writes_to_lab(workflow):
+    lab = workflow.folder / "runs/lab"
+    text = by_hand(workflow, "notebooks/03_vae.ipynb", "out.ipynb", "-p", "TRAIN", "False")
+    assert "the finished model in runs/quick/sp500_logret/seed0/03_vae.gaussian is used" in text
+    assert not lab.exists()
+    params = "params/paper/05_latents.gaussian.yaml"
+    text = by_hand(workflow, "notebooks/05_latents.ipynb", "out.ipynb", "-f", params, cwd="notebooks")  # as in JupyterLab
+    assert "03_vae.gaussian is read from runs/quick/sp500_logret/seed0/03_vae.gaussian" in text
+    assert (lab / "seed0/05_latents.gaussian/SHA256SUMS").exists()
+
+
+def test_timegan_is_stepped_through_without_training(workflow):
+    text = by_hand(workflow, "notebooks/08_timegan.ipynb", "out.ipynb", "-p", "TRAIN", "False", "-p", "N_SAMPLES", "200")
+    assert "the finished model in runs/quick/sp500_logret/seed0/08_timegan.full is used" in text
+    assert not (workflow.folder / "runs/lab/seed0/08_timegan.full").exists()
+
+
+@pytest.mark.parametrize(("guide", "epochs"), [("stress_vae", "40"), ("stress_timegan", "10")])
+def test_every_command_of_a_guide_runs(workflow, root, guide, epochs):
+    text = (root / f"guides/{guide}.md").read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S)
+    assert {language for language, _ in blocks} == {"", "python"}
+    for language, block in blocks:
+        if language == "python":
+            program = block.replace("runs/paper", "runs/quick").replace("5_000", "50")
+            command = [sys.executable, "-c", program]
+        else:
+            (line,) = block.strip().splitlines()
+            command = [*shlex.split(line), "-p", "EPOCHS", epochs, "-p", "N_SAMPLES", "200", "--cwd", "."]
+            command[:1] = [sys.executable, "-m", "papermill"]
+        result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
+        assert result.returncode == 0, block + result.stderr
+
+
+def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
+    failing = workflow.folder / "params/quick/06_diffusion.mu.yaml"
+    other = workflow.folder / "params/quick/06_diffusion.post.yaml"
+    diverging = failing.read_text().replace("LR: 1.0e-3", "LR: 1.0e+30")
+    shorter = other.read_text().replace("EPOCHS: 40", "EPOCHS: 2")
+    with edited(failing, diverging), edited(other, shorter):
+        result = workflow.call()
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "FloatingPointError" in text
+    assert "lower LR" in text
+    log = json.loads((workflow.run_dir / "logs/seed0/06_diffusion.mu.ipynb").read_text())
+    assert any(out["output_type"] == "error" for cell in log["cells"] for out in cell.get("outputs", []))
+    assert (workflow.run_dir / "seed0/06_diffusion.post/SHA256SUMS").exists()
+    assert not (workflow.run_dir / "seed0/06_diffusion.mu/SHA256SUMS").exists()
+    assert workflow.planned() >= {"seed0/06_diffusion.mu"}
+
+
+def test_a_collapsed_vae_stops_the_run_with_the_reason(workflow):
+    """When the VAE that the diffusion asks for is one that failed the gate."""
+    params = workflow.folder / "params/paper/05_latents.gaussian.yaml"
+    target = "quick/sp500_logret/seed0/05_latents.gaussian/SHA256SUMS"
+    with edited(params, params.read_text().replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse")):
+        result = workflow.call(target=target)
+    text = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "VarianceCollapse: 03_vae.mse failed the probe: " in text
+    assert (workflow.run_dir / "seed0/04_probe/figures/fig04_probe.png").exists()
+
+
+def test_check_runs_the_data_stage_alone_on_a_users_file(workflow, root):
+    closes = pd.read_csv(root / "chaoslib/market/snapshot/closes.csv").query("date >= '2010'")
+    closes = closes.rename(columns={"sp500": "close"})[["date", "close", "vix"]].reset_index(drop=True)
+    closes.to_csv(workflow.folder / "mine.csv", index=False)
+    good = workflow.call(target="check", dataset="mine.csv")
+    assert good.returncode == 0, good.stdout + good.stderr
+    made = {path.name for path in (workflow.folder / "runs/quick/csv_mine").iterdir()}
+    assert made == {"01_data", "logs"}
+    closes.loc[700, "close"] = -1.0
+    closes.to_csv(workflow.folder / "mine.csv", index=False)
+    bad = workflow.call(target="check", dataset="mine.csv")
+    assert bad.returncode != 0
+    assert "DataError: row 700 (2012-" in bad.stdout + bad.stderr
+    assert "close is -1.0" in bad.stdout + bad.stderr
