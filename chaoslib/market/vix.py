@@ -41,17 +41,22 @@ class VIXCondition:
         """(N,) whether a VIX lies outside the training windows' range."""
         return (vix < self.lowest) | (vix > self.highest)
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Lowest and highest VIX that the model may be asked for."""
+        return self.lowest / REACH, self.highest * REACH
+
     def reachable(self, vix: np.ndarray) -> np.ndarray:
         """(N,) whether a VIX lies within a factor `REACH` of the training windows; beyond, nothing supports an answer."""
-        return (vix >= self.lowest / REACH) & (vix <= self.highest * REACH)
+        return (vix >= self.reach[0]) & (vix <= self.reach[1])
 
     def nearest(self, vix: np.ndarray) -> np.ndarray:
         """(N,) each VIX, or the nearest that is reachable."""
-        return np.clip(vix, self.lowest / REACH, self.highest * REACH)
+        return np.clip(vix, *self.reach)
 
     def check(self, vix: np.ndarray) -> None:
         """Raise ValueError for a VIX that is not reachable."""
-        low, high = self.lowest / REACH, self.highest * REACH
+        low, high = self.reach
         outside = vix[~self.reachable(vix)]
         if len(outside):
             raise ValueError(
