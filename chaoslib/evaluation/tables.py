@@ -137,7 +137,7 @@ def gather(parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def summarise_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """The table `conditional_summary` from rows of `conditional`: each metric's mean over seeds, their sd, a 95 % t interval.
+    """The table `conditional_summary` from `conditional`: each metric's mean over seeds, their sd, a 95 % t interval.
 
     A model with one seed has neither; rows without enough real windows are left out.
     """
