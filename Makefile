@@ -4,6 +4,7 @@
 #   make quick                 the same notebooks with small settings, under figures/quick
 #   make walkforward           forecasts of every day since 1996, refitted each year, under figures/walkforward
 #   make test                  static checks, unit tests, and the quick profile end to end
+#   make yahoo                 asks Yahoo again; the next call runs what the answer changes
 #   make check DATASET=my.csv  the data stage alone: can this history be trusted?
 #   make lab                   JupyterLab on the same notebooks
 #   make bench                 speed of every model beside bare matrix multiplications
@@ -25,7 +26,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: reproduce quick walkforward test check lab bench unlock clean
+.PHONY: reproduce quick walkforward test check yahoo lab bench unlock clean
 
 reproduce: .venv/installed
 	$(call FLOW,$(PROFILE),--forcerun publish) publish
@@ -38,6 +39,10 @@ walkforward: .venv/installed
 
 check: .venv/installed
 	$(call FLOW,$(PROFILE)) check
+
+yahoo: SOURCE = yahoo
+yahoo: .venv/installed
+	$(call FLOW,$(PROFILE),--forcerun yahoo) yahoo
 
 test: .venv/installed
 	$(BIN)/ruff check .
@@ -56,9 +61,14 @@ unlock: .venv/installed
 clean:
 	rm -rf .venv runs .snakemake build *.egg-info
 
+# The scripts of a virtual environment name its folder: one that was moved is built anew.
+ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
+.PHONY: .venv/installed
+endif
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; try make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e '.[lab,test]'
-	touch $@
+	echo "$(CURDIR)" > $@

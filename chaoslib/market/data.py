@@ -1,6 +1,5 @@
 """Daily closes and the VIX from the shipped snapshot, Yahoo or a CSV file; one validator for all three."""
 
-import hashlib
 import json
 import logging
 import random
@@ -11,6 +10,8 @@ from pathlib import Path
 import exchange_calendars
 import numpy as np
 import pandas as pd
+
+from chaoslib.pipeline import files
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,7 @@ def load_prices(
 def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:
     """One index of the shipped snapshot. Raises DataError when the file is not the one its provenance describes."""
     provenance = json.loads((SNAPSHOT / "provenance.json").read_text())
-    content = (SNAPSHOT / "closes.csv").read_bytes()
-    if hashlib.sha256(content).hexdigest() != provenance["sha256"]:
+    if files.sha256(SNAPSHOT / "closes.csv") != provenance["sha256"]:
         raise DataError("snapshot/closes.csv was changed: restore it with `python -m chaoslib.market.snapshot.rebuild`")
     column, _ = SYMBOLS[dataset]
     closes = pd.read_csv(SNAPSHOT / "closes.csv", parse_dates=["date"])
@@ -100,7 +100,7 @@ def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
         line = unreadable.idxmax()
         cells = ", ".join(f"{name}={frame.loc[line, name]}" for name in ("date", "close", "vix"))
         raise DataError(f"{path}: line {line + 2} cannot be read ({cells}): dates are YYYY-MM-DD, prices are numbers")
-    return prices.reset_index(drop=True), {"source": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return prices.reset_index(drop=True), {"source": path.name, "sha256": files.sha256(path)}
 
 
 def read_yahoo(
@@ -112,19 +112,19 @@ def read_yahoo(
     session=None,
     tries: int = 4,
     wait: float = 20.0,
+    again: bool = False,
 ) -> tuple[pd.DataFrame, dict]:
     """Closes of one index and the VIX from Yahoo, kept as Parquet with provenance under `cache`.
 
     A cached answer to the same question (index, start, end) is used as it is, with its date in the provenance;
-    delete the file to ask again. session is passed to yfinance, for tests and proxies.
+    again asks anew (`make yahoo` does), and keeps the old answer when Yahoo gives none. session is passed to yfinance, for tests and proxies.
     """
     _, symbol = SYMBOLS[dataset]
-    folder = cache / "yahoo"
-    stem = f"{dataset}_{start}_{end or 'latest'}"
-    table, sidecar = folder / f"{stem}.parquet", folder / f"{stem}.json"
-    if table.exists() and sidecar.exists():
+    table, sidecar = yahoo_files(dataset, start, end, cache=cache)
+    folder = table.parent
+    if table.exists() and sidecar.exists() and not again:
         provenance = json.loads(sidecar.read_text())
-        if hashlib.sha256(table.read_bytes()).hexdigest() != provenance["sha256"]:
+        if files.sha256(table) != provenance["sha256"]:
             raise DataError(f"{table} is not the file that {sidecar.name} describes: delete both and run again")
         log.info("Yahoo answer of %s read from %s", provenance["fetched_utc"], table)
         return pd.read_parquet(table), provenance
@@ -141,18 +141,22 @@ def read_yahoo(
     prices = validate(prices.rename_axis("date").reset_index(), min_rows=1)
     prices["date"] = prices["date"].astype("datetime64[ns]")  # as Parquet gives it back
 
-    partial = table.with_suffix(".partial")
-    prices.to_parquet(partial, index=False)
+    files.write(table, prices)
     provenance = {
         "source": "yahoo",
         "symbols": [symbol, VIX_SYMBOL],
         "fetched_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sha256": hashlib.sha256(partial.read_bytes()).hexdigest(),
+        "sha256": files.sha256(table),
         "vix_fills": [{"date": str(day.date()), "from": "previous close"} for day in filled],
     }
-    sidecar.write_text(json.dumps(provenance, indent=1) + "\n")
-    partial.replace(table)
+    files.write(sidecar, provenance)
     return prices, provenance
+
+
+def yahoo_files(dataset: str, start: str, end: str, *, cache: Path) -> tuple[Path, Path]:
+    """Where `read_yahoo` keeps an answer and its provenance."""
+    stem = f"{dataset}_{start}_{end or 'latest'}"
+    return cache / "yahoo" / f"{stem}.parquet", cache / "yahoo" / f"{stem}.json"
 
 
 def fetch_symbol(

@@ -41,7 +41,7 @@ def write(path: Path, content) -> None:
             from safetensors.torch import save_file
 
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in content.items()}, partial)
-        elif path.suffix == ".tex":
+        elif isinstance(content, str):
             partial.write_text(content)
         else:
             raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
@@ -49,4 +49,5 @@ def write(path: Path, content) -> None:
 
 def sha256(path: Path) -> str:
     """Hash of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from chaoslib.pipeline import stages
-from chaoslib.pipeline.files import sha256, whole_file, write
+from chaoslib.pipeline.files import sha256, write
 
 log = logging.getLogger(__name__)
 
 SUMS = "SHA256SUMS"  # written last: a folder that has it is complete
+META_SUM = "meta.json.sha256"  # apart from the others: meta.json holds times, so it differs from run to run
 VERSIONS_OF = ("numpy", "pandas", "scipy", "torch", "arch", "matplotlib")
 LAB = "lab"
 
@@ -84,18 +85,22 @@ def device() -> str:
 
 
 class Artefact:
-    """The finished folder of one node."""
+    """The finished folder of one node.
+
+    sums : file -> sha256, figures among them; digest : one hash of all that is computed, which figures do not change
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         lines = (folder / SUMS).read_text().splitlines()
         self.sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-        self.digest = hashlib.sha256((folder / SUMS).read_bytes()).hexdigest()
+        computed = sorted(line for line in lines if not line.split("  ", 1)[1].startswith("figures/"))
+        self.digest = hashlib.sha256("\n".join(computed).encode()).hexdigest()
         self.meta = json.loads((folder / "meta.json").read_text())
 
     def verify(self) -> None:
         """Raise StaleArtefact unless every file is the one that the run wrote."""
-        for name, expected in self.sums.items():
+        for name, expected in (self.sums | {"meta.json": (self.folder / META_SUM).read_text().split()[0]}).items():
             path = self.folder / name
             if not path.exists() or sha256(path) != expected:
                 raise StaleArtefact(f"{path} is missing or was changed: run notebooks/{self.meta['stage']}.ipynb again")
@@ -214,15 +219,15 @@ class Run:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / SUMS).unlink(missing_ok=True)
-        outputs = {}
         for name, content in artefacts.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             write(self.folder / name, content)
-            outputs[name] = sha256(self.folder / name)
+        figures = [f"{name}.{suffix}" for name in self.drawn for suffix in ("pdf", "png")]
+        outputs = {name: sha256(self.folder / name) for name in (*artefacts, *figures)}
         write(self.folder / "meta.json", self.describe(outputs))
-        with whole_file(self.folder / SUMS) as path:
-            path.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(outputs.items())))
-        log.info("saved %s in %s", ", ".join(outputs), self.show(self.folder))
+        write(self.folder / META_SUM, f"{sha256(self.folder / 'meta.json')}  meta.json\n")
+        write(self.folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(outputs.items())))
+        log.info("saved %s in %s", ", ".join(artefacts), self.show(self.folder))
 
     def describe(self, outputs: dict[str, str]) -> dict:
         """Content of meta.json."""

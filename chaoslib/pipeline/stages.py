@@ -1,4 +1,4 @@
-"""The plan of the workflow: which stages and variants there are, what each reads, and what would change it.
+"""The plan of the workflow: which stages and variants there are, and what each reads.
 
 A *node* is a stage with its variant, `06_diffusion.post`; it has one params file of that name. A params value that is
 a node names an upstream; so does `03_vae.*`, every variant of a stage, `06_diffusion.cond_*`, those that begin so, and
@@ -7,7 +7,7 @@ all ask this module, so they cannot disagree.
 """
 
 import ast
-import hashlib
+import functools
 import json
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ import yaml
 NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
 PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
-UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_stress_test")
+UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_scorecard", "11_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
 
 
@@ -33,6 +33,16 @@ def stage_of(node: str) -> str:
 def place(node: str, seed: int) -> str:
     """Folder of a node inside a run: `seed0/06_diffusion.post`, or `01_data` for a stage that has no seed."""
     return node if stage_of(node) in UNSEEDED else f"seed{seed}/{node}"
+
+
+def node_of(place: str) -> str:
+    """`seed0/06_diffusion.post` -> `06_diffusion.post`."""
+    return place.split("/")[-1]
+
+
+def seed_of(place: str) -> int:
+    """`seed2/06_diffusion.post` -> 2; 0 for a stage that has no seed."""
+    return int(place.split("/")[0].removeprefix("seed")) if "/" in place else 0
 
 
 def nodes(root: Path, profile: str = "paper") -> list[str]:
@@ -59,12 +69,22 @@ def params_files(root: Path, node: str, profile: str) -> list[Path]:
     return [path for path in candidates if path.exists()]
 
 
+def read_yaml(path: Path) -> dict:
+    """Content of a params file, parsed once as long as it stands."""
+    return parsed(path, path.stat().st_mtime_ns, path.stat().st_size).copy()
+
+
+@functools.lru_cache(maxsize=200)
+def parsed(path: Path, changed: int, size: int) -> dict:
+    return yaml.safe_load(path.read_text()) or {}
+
+
 def merged_params(root: Path, node: str, profile: str) -> dict:
     """Params of a node, each file checked against the notebook. Raises ParamsError."""
     cell = parameter_cell(root / "notebooks" / f"{stage_of(node)}.ipynb")
     merged = {}
     for path in params_files(root, node, profile):
-        values = yaml.safe_load(path.read_text()) or {}
+        values = read_yaml(path)
         check_params(values, cell, source=str(path.relative_to(root)))
         merged |= values
     missing = [key for key in cell if key not in merged and key not in NOT_IN_FILES]
@@ -133,93 +153,9 @@ def samplers(root: Path) -> dict[str, str]:
     """Model name -> node that samples it, for every published params file with an unconditional `MODEL`."""
     found = {}
     for node in nodes(root):
-        model = (yaml.safe_load((root / "params/paper" / f"{node}.yaml").read_text()) or {}).get("MODEL", "")
+        model = read_yaml(root / "params/paper" / f"{node}.yaml").get("MODEL", "")
         if model in found:
             raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
         if model and not model.startswith(CONDITIONAL):
             found[model] = node
     return found
-
-
-def code_hash(notebook: Path) -> str:
-    """sha256 of a notebook's code cells; outputs, prose and ids do not count."""
-    cells = json.loads(notebook.read_text())["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return hashlib.sha256("\0".join(code).encode()).hexdigest()
-
-
-def library_hash(notebook: Path, package: Path) -> str:
-    """sha256 of what a notebook reaches in chaoslib: editing a metric retrains nothing that does not compute it.
-
-    Comments, docstrings and the code that only draws do not count.
-    """
-    cells = json.loads(notebook.read_text())["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    return hashlib.sha256("\0".join(f"{name} {text}" for name, text in reached(code, package)).encode()).hexdigest()
-
-
-def reached(code: str, package: Path) -> list[tuple[str, str]]:
-    """(`module.name`, code) of each chaoslib definition that a piece of Python reaches, directly or through another.
-
-    Found by following names, so a module used in any way but `module.name`, as in getattr(module, name), is reached
-    as a whole; so are statements of a module that bind no name.
-    """
-    modules = {path.stem: Definitions(path.read_text()) for path in package.glob("*.py") if path.stem != "__init__"}
-    caller = Definitions(code)
-    found, waiting = set(), {target for node in caller.tree.body for target in caller.targets(node)}
-    while waiting:
-        module, name = waiting.pop()
-        if module is None or module not in modules or (module, name) in found:
-            continue
-        found.add((module, name))
-        known = modules[module]
-        for node in known.nodes(name):
-            waiting |= {(other or module, its) for other, its in known.targets(node)}
-        waiting |= {(module, ""), *((module, each) for each in known.bound if name == "*")}
-    texts = ((f"{module}.{name}", modules[module].nodes(name)) for module, name in sorted(found))
-    return [(name, "\n".join(map(ast.unparse, nodes))) for name, nodes in texts if nodes]
-
-
-class Definitions:
-    """The top-level statements of a piece of Python by the names they bind, `""` for those that bind none."""
-
-    def __init__(self, code: str):
-        self.tree = ast.parse(code)
-        self.bound: dict[str, list[ast.stmt]] = {"": []}
-        self.imported: dict[str, tuple[str, str]] = {}  # local name -> (chaoslib module, its name or "*" for itself)
-        for node in ast.walk(self.tree):
-            text = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node)
-            if text:
-                node.body = node.body[1:] or [ast.Pass()]
-            if isinstance(node, ast.ImportFrom) and node.module == "chaoslib":
-                self.imported |= {alias.asname or alias.name: (alias.name, "*") for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chaoslib."):
-                module = node.module.split(".")[1]
-                self.imported |= {alias.asname or alias.name: (module, alias.name) for alias in node.names}
-            elif isinstance(node, ast.Import):
-                assert not any(a.name.startswith("chaoslib") for a in node.names), "write `from chaoslib import module`"
-        for node in self.tree.body:
-            stored = [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                stored = [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-                stored = [node.name]
-            for name in stored or [""]:
-                self.bound.setdefault(name, []).append(node)
-
-    def nodes(self, name: str) -> list[ast.stmt]:
-        return self.bound.get(name, [])
-
-    def targets(self, node: ast.stmt) -> set[tuple[str | None, str]]:
-        """(module, name) of all that a statement mentions; the module is None for names of this piece of Python."""
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            return set()
-        found, inside = set(), set()
-        for each in ast.walk(node):
-            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name):
-                module, name = self.imported.get(each.value.id, (None, each.value.id))
-                found.add((module, each.attr if name == "*" else name))
-                inside.add(each.value)
-            elif isinstance(each, ast.Name) and each not in inside:
-                found.add(self.imported.get(each.id, (None, each.id)))
-        return found

@@ -1,0 +1,85 @@
+"""One stage of the workflow: runs its notebook through papermill, unless the run it would repeat is there.
+
+python workflow/stage.py seed0/06_diffusion.post --key KEY --run-dir runs/paper/sp500_logret --profile paper ...
+
+Works in the RUNS folder. `logs/<place>.json` remembers what a stage was made from and what it made: a hash of code,
+params and data (the key), the digests of its inputs, and its SHA256SUMS. A stage whose inputs are what they were when it
+was made, and whose files are those that it wrote, is not run again, whatever else has run before it.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from chaoslib.pipeline import files, runs, stages
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def flags(options: argparse.Namespace) -> list[str]:
+    """What papermill is told: the params files, then what depends on the call rather than on the profile."""
+    node, params = stages.node_of(options.place), stages.merged_params(ROOT, stages.node_of(options.place), options.profile)
+    told = [part for path in stages.params_files(ROOT, node, options.profile) for part in ("-f", str(path))]
+    told += ["-r", "RUN_DIR", options.run_dir]
+    if node == "01_data":
+        told += ["-r", "DATASET", options.dataset, "-r", "SOURCE", options.source]
+    if "SEEDS" in params:
+        told += ["-y", f"SEEDS: {options.seeds}"]
+    if "FIRST_SEED" in params:
+        told += ["-p", "FIRST_SEED", str(options.seeds[0])]
+    if stages.stage_of(node) not in stages.UNSEEDED:
+        told += ["-p", "SEED", str(stages.seed_of(options.place))]
+    return told
+
+
+def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
+    """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
+    if not memory.exists():
+        return False
+    remembered = json.loads(memory.read_text())
+    if remembered["made_from"] != made_from:
+        return False
+    files.write(folder / runs.SUMS, remembered["sums"])
+    try:
+        runs.Artefact(folder).verify()
+    except (runs.StaleArtefact, OSError):
+        (folder / runs.SUMS).unlink()
+        return False
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("place", help="folder of the stage inside the run, such as seed0/03_vae.mse")
+    for name in ("key", "profile", "run-dir", "dataset", "source"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--log", type=Path, required=True, help="the executed notebook")
+    parser.add_argument("--inputs", type=Path, nargs="*", default=[], help="SHA256SUMS of what the stage reads")
+    options = parser.parse_args()
+    folder, memory = options.log.parents[options.place.count("/") + 1] / options.place, options.log.with_suffix(".json")
+    made_from = [options.key, *(runs.Artefact(path.parent).digest for path in options.inputs)]
+    if repeated(folder, memory, made_from):
+        print("unchanged: what it reads is what it was made from", flush=True)
+        return 0
+    memory.unlink(missing_ok=True)
+    notebook = ROOT / "notebooks" / f"{stages.stage_of(stages.node_of(options.place))}.ipynb"
+    command = [sys.executable, "-m", "papermill", notebook, options.log, *flags(options), "-k", "python3", "--cwd", ROOT]
+    started = time.perf_counter()
+    code = subprocess.run([*command, "--log-output", "--no-progress-bar"], env=os.environ).returncode
+    if code:
+        return code
+    seconds, largest = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    megabytes = largest / (2**20 if sys.platform == "darwin" else 2**10)
+    cost = {"seconds": round(seconds, 2), "peak_rss_mb": round(megabytes, 1)}
+    files.write(memory, {"made_from": made_from, "sums": (folder / runs.SUMS).read_text(), **cost})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
