@@ -5,7 +5,6 @@ python workflow/publish.py runs/paper/sp500_logret figures/paper --seeds 0 1 2
 
 import argparse
 import base64
-import csv
 import hashlib
 import io
 import json
@@ -24,14 +23,18 @@ from chaoslib.evaluation import tables
 from chaoslib.pipeline import files, runs, stages
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = ("09_evaluation", "10_stress_test")  # the stages that write tables of the paper
+REPORTS = ("REPORT.md", "run_metadata.json", "run_metadata.md")  # written beside what is copied
 SHIPPED = {"ldm_post": "06_diffusion.post"} | {
     f"cond_{name}": f"06_diffusion.cond_{name}" for name in ("end", "start", "norm")
 }
 
 
 def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], runs.Artefact]:
-    """(node, seed) -> its finished folder, for every node of the plan; raises MissingArtefact or StaleArtefact, of runs."""
+    """(node, seed) -> its finished folder, for every node of the plan.
+
+    Raises MissingArtefact, or StaleArtefact, of runs, for a file that was changed after its run, or a stage that was made
+    from something else than what is published beside it.
+    """
     finished = {}
     for node in stages.nodes(ROOT):
         for seed in [0] if stages.stage_of(node) in stages.UNSEEDED else seeds:
@@ -39,27 +42,58 @@ def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], run
             if not (folder / runs.SUMS).exists():
                 raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
             finished[node, seed] = runs.Artefact(folder)
-            finished[node, seed].verify()  # nothing is published that was changed after its run
+            finished[node, seed].verify()
+    digests = {stages.place(*key): artefact.digest for key, artefact in finished.items()}
+    for key, artefact in finished.items():
+        for name, digest in artefact.meta["inputs"].items():
+            if digests.get(name) != digest:
+                raise runs.StaleArtefact(f"{stages.place(*key)} was made from another version of {name}: run the workflow")
     return finished
 
 
 def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> pd.DataFrame:
-    """One row a notebook execution: wall seconds and peak memory of the whole process, kernel included."""
+    """One row a notebook execution: wall seconds of the whole process, and peak memory of its kernel."""
     rows = []
     for (node, seed), artefact in finished.items():
-        with (run_dir / "logs" / f"{stages.place(node, seed)}.tsv").open() as file:
-            (usage,) = csv.DictReader(file, delimiter="\t")
+        cost = json.loads((run_dir / "logs" / f"{stages.place(node, seed)}.json").read_text())
         stage, _, variant = node.partition(".")
-        row = {"stage": stage, "variant": variant, "seed": seed, "seconds": float(usage["s"])}
-        rows.append(
-            row
-            | {
-                "peak_rss_mb": float(usage["max_rss"]),
-                "device": artefact.meta["device"],
-                "threads": artefact.meta["threads"],
-            }
-        )
+        row = {"stage": stage, "variant": variant, "seed": seed, "seconds": cost["seconds"]}
+        row |= {"peak_rss_mb": cost["peak_rss_mb"], "device": artefact.meta["device"]}
+        rows.append(row | {"threads": artefact.meta["threads"]})
     return pd.DataFrame(rows)
+
+
+def published_files(finished: dict[tuple[str, int], runs.Artefact], seed: int) -> dict[str, Path]:
+    """Where each table and each figure of one seed comes from: what the stages name in their SHA256SUMS, nothing else.
+
+    Raises ValueError when two stages write a file of one name.
+    """
+    sources = {}
+    for (node, number), artefact in finished.items():
+        if number != seed and stages.stage_of(node) not in stages.UNSEEDED:
+            continue
+        for name in artefact.sums:
+            if not name.startswith(("figures/", "tables/")):
+                continue
+            to = name.removeprefix("figures/")
+            if to in sources:
+                raise ValueError(f"{artefact.folder / name} and {sources[to]} would both be published as {to}")
+            sources[to] = artefact.folder / name
+    return sources
+
+
+def publish(sources: dict[str, Path], timings: pd.DataFrame, target: Path) -> None:
+    """Copy tables and figures, then remove those that no stage makes any more."""
+    (target / "tables").mkdir(parents=True, exist_ok=True)
+    for name, source in sources.items():
+        with files.whole_file(target / name) as partial:
+            shutil.copyfile(source, partial)
+    written = tables.both("timings", timings)
+    for name, content in written.items():
+        files.write(target / name, content)
+    for path in [*target.glob("fig*.*"), *target.glob("tables/*")]:
+        if path.is_file() and str(path.relative_to(target)) not in {*sources, *written, *REPORTS}:
+            path.unlink()
 
 
 def shown_place(run_dir: Path) -> str:
@@ -106,7 +140,7 @@ def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, t
             files.write(to / name / file, content)
         shipped[name] = {"node": stages.place(node, seed), "source_sha256": finished[node, seed].sums["model.safetensors"]}
         shipped[name] |= {"files": {file: files.sha256(to / name / file) for file in contents}}
-    law = finished["10_stress_test", 0].json("vix_law.json")
+    law = finished["11_stress_test", 0].json("vix_law.json")
     files.write(to / "weights.json", {"models": shipped, "vix_law": law})
     return shipped
 
@@ -146,32 +180,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     finished = finished_nodes(options.run_dir, options.seeds)
     timings, metadata = read_timings(options.run_dir, finished), collect_metadata(options.run_dir, finished)
-    target = options.to
-    shutil.rmtree(target / "tables", ignore_errors=True)
-    (target / "tables").mkdir(parents=True)
-    for old in target.glob("fig*.*"):
-        old.unlink()
-
-    written = [path for node in TABLES for path in finished[node, 0].folder.glob("tables/*")]
-    for path in written:
-        shutil.copy(path, target / "tables")
-    for name, content in tables.both("timings", timings).items():
-        files.write(target / name, content)
-    shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
-    for place in shown:
-        for figure in (options.run_dir / place).glob("figures/*"):
-            shutil.copy(figure, target)
+    sources = published_files(finished, options.seeds[0])
+    publish(sources, timings, options.to)
     if options.executed:
         options.executed.mkdir(exist_ok=True)
-        for old in options.executed.glob("*.ipynb"):
-            old.unlink()
+        shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
         for place, node in shown.items():
-            log = options.run_dir / "logs" / f"{place}.ipynb"
-            (options.executed / f"{node}.ipynb").write_text(clean_notebook(log.read_text(), options.run_dir))
+            executed = (options.run_dir / "logs" / f"{place}.ipynb").read_text()
+            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, options.run_dir))
+        for path in options.executed.glob("*.ipynb"):
+            if path.stem not in shown.values():
+                path.unlink()
     if options.weights:
         publish_weights(finished, options.seeds[0], options.weights)
-    files.write(target / "run_metadata.json", metadata)
-    logging.info("published %d tables and the figures of seed %d in %s", len(written) // 2 + 1, options.seeds[0], target)
+    files.write(options.to / "run_metadata.json", metadata)
+    logging.info("published %d tables and figures of seed %d in %s", len(sources), options.seeds[0], options.to)
 
 
 if __name__ == "__main__":

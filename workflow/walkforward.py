@@ -53,6 +53,17 @@ def gather(to: Path, yearly: list[Path], params: dict) -> None:
     logging.info("gathered %d years in %s", len(years), to)
 
 
+def forecast(year: int, params: dict) -> dict[str, np.ndarray]:
+    """`walkforward.forecast_year` of the shipped S&P 500. Raises SystemExit for a year that cannot be forecast."""
+    runs.use_one_thread()
+    prices, _ = data.load_prices("sp500_logret", start=params["START"])
+    returns = data.log_returns(prices)
+    years = returns["date"].dt.year
+    if not params["FIRST_YEAR"] <= year <= years.max():
+        raise SystemExit(f"{year} cannot be forecast: the years are {params['FIRST_YEAR']} to {years.max()}")
+    return forecast_year(returns, year, params, device=runs.device())
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -70,13 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.command == "gather":
         gather(options.to, options.files, params)
         return
-    runs.use_one_thread()
-    prices, _ = data.load_prices("sp500_logret", start=params["START"])
-    returns = data.log_returns(prices)
-    years = returns["date"].dt.year
-    if not params["FIRST_YEAR"] <= options.year <= years.max():
-        parser.error(f"{options.year} cannot be forecast: the years are {params['FIRST_YEAR']} to {years.max()}")
-    arrays = forecast_year(returns, options.year, params, device=runs.device())
+    arrays = forecast(options.year, params)
     options.to.parent.mkdir(parents=True, exist_ok=True)
     files.write(options.to, arrays)
 

@@ -117,7 +117,8 @@ def read_yahoo(
     """Closes of one index and the VIX from Yahoo, kept as Parquet with provenance under `cache`.
 
     A cached answer to the same question (index, start, end) is used as it is, with its date in the provenance;
-    again asks anew (`make yahoo` does), and keeps the old answer when Yahoo gives none. session is passed to yfinance, for tests and proxies.
+    again : ask anew, as `make yahoo` does; the old answer stays when Yahoo gives none
+    session : passed to yfinance, for tests and proxies
     """
     _, symbol = SYMBOLS[dataset]
     table, sidecar = yahoo_files(dataset, start, end, cache=cache)
@@ -141,15 +142,16 @@ def read_yahoo(
     prices = validate(prices.rename_axis("date").reset_index(), min_rows=1)
     prices["date"] = prices["date"].astype("datetime64[ns]")  # as Parquet gives it back
 
-    files.write(table, prices)
-    provenance = {
-        "source": "yahoo",
-        "symbols": [symbol, VIX_SYMBOL],
-        "fetched_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sha256": files.sha256(table),
-        "vix_fills": [{"date": str(day.date()), "from": "previous close"} for day in filled],
-    }
-    files.write(sidecar, provenance)
+    with files.whole_file(table) as partial:
+        prices.to_parquet(partial, index=False)
+        provenance = {
+            "source": "yahoo",
+            "symbols": [symbol, VIX_SYMBOL],
+            "fetched_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "sha256": files.sha256(partial),
+            "vix_fills": [{"date": str(day.date()), "from": "previous close"} for day in filled],
+        }
+        files.write(sidecar, provenance)
     return prices, provenance
 
 
