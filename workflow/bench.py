@@ -137,7 +137,7 @@ def compare_with_products() -> None:
     joint = options | {"distance": lambda model: 0.0, "gamma": 1.0, "check_every": 1}
     encoded = recurrent_products(adversarial, BATCH, AUTOENCODER)
     played = recurrent_products(adversarial, BATCH, JOINT)
-    drawn = recurrent_products(adversarial, generate.CHUNK, SAMPLING)
+    draws = recurrent_products(adversarial, generate.CHUNK, SAMPLING)
 
     epochs = 3
     cases = {
@@ -174,7 +174,7 @@ def compare_with_products() -> None:
             lambda: timegan.fit_jointly(adversarial, series, **joint), 1,
             lambda: [played() for _ in range(batches)],
         ),
-        "TimeGAN, 5,000 windows": (lambda: gan.sample(WINDOWS), 1, lambda: [drawn() for _ in range(chunks)]),
+        "TimeGAN, 5,000 windows": (lambda: gan.sample(WINDOWS), 1, lambda: [draws() for _ in range(chunks)]),
     }  # fmt: skip
     rows = []
     for name, (work, share, bare) in cases.items():

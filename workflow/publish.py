@@ -131,8 +131,8 @@ def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, t
     shipped = {}
     for name, node in SHIPPED.items():
         source = finished[node, seed].folder
-        kept = {key: value for key, value in load_file(source / "model.safetensors").items() if "encoder" not in key}
-        tensors = {key: value if key.startswith("latents.") else value.half() for key, value in kept.items()}
+        decoders = {key: value for key, value in load_file(source / "model.safetensors").items() if "encoder" not in key}
+        tensors = {key: value if key.startswith("latents.") else value.half() for key, value in decoders.items()}
         shapes = json.loads((source / "model.json").read_text()) | {"sampler": "dpm", "steps": 25}
         (to / name).mkdir(parents=True, exist_ok=True)
         contents = {"model.json": shapes, "model.safetensors": tensors}

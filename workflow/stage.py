@@ -22,19 +22,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def flags(options: argparse.Namespace) -> list[str]:
-    """What papermill is told: the params files, then what depends on the call rather than on the profile."""
+    """What papermill is arguments: the params files, then what depends on the call rather than on the profile."""
     node, params = stages.node_of(options.place), stages.merged_params(ROOT, stages.node_of(options.place), options.profile)
-    told = [part for path in stages.params_files(ROOT, node, options.profile) for part in ("-f", str(path))]
-    told += ["-r", "RUN_DIR", options.run_dir]
+    arguments = [part for path in stages.params_files(ROOT, node, options.profile) for part in ("-f", str(path))]
+    arguments += ["-r", "RUN_DIR", options.run_dir]
     if node == "01_data":
-        told += ["-r", "DATASET", options.dataset, "-r", "SOURCE", options.source]
+        arguments += ["-r", "DATASET", options.dataset, "-r", "SOURCE", options.source]
     if "SEEDS" in params:
-        told += ["-y", f"SEEDS: {options.seeds}"]
+        arguments += ["-y", f"SEEDS: {options.seeds}"]
     if "FIRST_SEED" in params:
-        told += ["-p", "FIRST_SEED", str(options.seeds[0])]
+        arguments += ["-p", "FIRST_SEED", str(options.seeds[0])]
     if stages.stage_of(node) not in stages.UNSEEDED:
-        told += ["-p", "SEED", str(stages.seed_of(options.place))]
-    return told
+        arguments += ["-p", "SEED", str(stages.seed_of(options.place))]
+    return arguments
 
 
 def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:

@@ -34,8 +34,8 @@ def timegan_history(history: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("loss")
     checks = history[history["distance"].notna()]
     axes[3].plot(checks["epoch"], checks["distance"], color=COLOURS["timegan"], marker=".", label="distance to train")
-    kept = checks.loc[checks["distance"].idxmin()]
-    axes[3].plot(kept["epoch"], kept["distance"], "o", markersize=8, fillstyle="none", color="black", label="kept")
+    chosen = checks.loc[checks["distance"].idxmin()]
+    axes[3].plot(chosen["epoch"], chosen["distance"], "o", markersize=8, fillstyle="none", color="black", label="kept")
     axes[3].set_yscale("log")
     axes[3].set_title("distance to train", loc="left")
     axes[3].set_xlabel("epoch")

@@ -19,8 +19,8 @@ def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> 
         days = np.arange(1, levels.shape[1] + 1)
         low, high = np.quantile(levels, [0.05, 0.95], axis=0)
         axis.fill_between(days, low, high, color=COLOURS[name], alpha=0.18, linewidth=0)
-        drawn = levels[rng.choice(len(levels), size=min(shown, len(levels)), replace=False)]
-        axis.plot(days, drawn.T, color=COLOURS[name], linewidth=0.35, alpha=0.7)
+        lines = levels[rng.choice(len(levels), size=min(shown, len(levels)), replace=False)]
+        axis.plot(days, lines.T, color=COLOURS[name], linewidth=0.35, alpha=0.7)
         axis.set_title(LABELS[name], loc="left")
         axis.set_ylim(-40, 30)
     for axis in axes[len(samples) :]:
@@ -43,8 +43,8 @@ def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, 
     rng = np.random.default_rng(seed)
     edges = np.linspace(-12.6, 12.6, 43)
     for (name, (real, fake)), (days, law, volatility, memory) in zip(pairs.items(), grid, strict=True):
-        drawn = fake[rng.choice(len(fake), size=shown, replace=False)].ravel()
-        days.plot(np.arange(1, len(drawn) + 1), PERCENT * drawn, color=COLOURS[name], linewidth=0.6)
+        returns = fake[rng.choice(len(fake), size=shown, replace=False)].ravel()
+        days.plot(np.arange(1, len(returns) + 1), PERCENT * returns, color=COLOURS[name], linewidth=0.6)
         for seam in range(1, shown):
             days.axvline(seam * fake.shape[1] + 0.5, color="grey", linewidth=0.5, linestyle=":")
         days.set_ylim(-9, 9)

@@ -1,5 +1,7 @@
 """The look of every figure: widths, fonts, and one colour and label a model."""
 
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,11 +81,11 @@ def canvas(rows: int, columns: int, *, width: float, height: float, **options) -
 def styled(draw):
     """Apply the house style while a figure is drawn."""
 
+    @functools.wraps(draw)
     def wrapper(*args, **kwargs):
         with plt.rc_context(STYLE):
             return draw(*args, **kwargs)
 
-    wrapper.__doc__, wrapper.__name__ = draw.__doc__, draw.__name__
     return wrapper
 
 

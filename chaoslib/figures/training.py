@@ -111,8 +111,8 @@ def latent_space(mu: np.ndarray, vix: np.ndarray, posterior_std: np.ndarray) -> 
     centred = (mu - mu.mean(axis=0)) / mu.std(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     first, second = (centred @ axes[:2].T).T
-    drawn = left.scatter(first, second, c=np.log(vix), s=3, cmap="viridis", rasterized=True, linewidth=0)
-    bar = figure.colorbar(drawn, ax=left, ticks=np.log([10, 20, 40, 80]))
+    points = left.scatter(first, second, c=np.log(vix), s=3, cmap="viridis", rasterized=True, linewidth=0)
+    bar = figure.colorbar(points, ax=left, ticks=np.log([10, 20, 40, 80]))
     bar.ax.set_yticklabels(["10", "20", "40", "80"])
     bar.set_label("VIX at the window's end")
     left.set_xlabel("first principal component")

@@ -88,13 +88,13 @@ def forest(table: pd.DataFrame, models: list[str]) -> Figure:
     figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=0.9 + 0.32 * len(columns[0]))
     for axis, group in zip(axes, columns, strict=True):
         for row, name in enumerate(group):
-            found = table[table["metric"] == name].set_index("model")
-            median = found["floor_median"].iloc[0]
-            axis.barh(row, found["floor_p95"].iloc[0] / median, height=0.9, color="#E8E8E8", zorder=0)
+            rows = table[table["metric"] == name].set_index("model")
+            median = rows["floor_median"].iloc[0]
+            axis.barh(row, rows["floor_p95"].iloc[0] / median, height=0.9, color="#E8E8E8", zorder=0)
             for offset, model in zip(np.linspace(-0.32, 0.32, len(models)), models, strict=True):
-                ends = np.maximum(found.loc[model, ["ci_low", "ci_high"]].to_numpy(float) / median, 0.02)
+                ends = np.maximum(rows.loc[model, ["ci_low", "ci_high"]].to_numpy(float) / median, 0.02)
                 axis.plot(ends, [row + offset] * 2, color=COLOURS[model], linewidth=0.9)
-                ratio = max(found.loc[model, "ratio"], 0.02)
+                ratio = max(rows.loc[model, "ratio"], 0.02)
                 axis.plot(ratio, row + offset, "o", markersize=2.6, color=COLOURS[model], label=LABELS[model])
         axis.set_xscale("log")
         axis.set_xlim(0.02, 60)
@@ -145,17 +145,19 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
 @styled
 def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed: int = 0) -> Figure:
     """Posterior means (N, D) of the training windows in two dimensions, by PCA and by t-SNE, coloured by VIX (N,)."""
-    kept = np.linspace(0, len(latents) - 1, min(shown, len(latents))).astype(int)
-    z = (latents[kept] - latents.mean(axis=0)) / latents.std(axis=0)
+    some = np.linspace(0, len(latents) - 1, min(shown, len(latents))).astype(int)
+    z = (latents[some] - latents.mean(axis=0)) / latents.std(axis=0)
     figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.9)
     maps = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=30, init="pca", random_state=seed)}
     for axis, (name, how) in zip(axes, maps.items(), strict=True):
-        drawn = axis.scatter(*how.fit_transform(z).T, c=np.log(vix[kept]), s=4, cmap="cividis", linewidth=0, rasterized=True)
+        points = axis.scatter(
+            *how.fit_transform(z).T, c=np.log(vix[subset]), s=4, cmap="cividis", linewidth=0, rasterized=True
+        )
         axis.set_xlabel(f"{name}, first coordinate")
         axis.set_ylabel("second")
         axis.set_xticks([])
         axis.set_yticks([])
-    bar = figure.colorbar(drawn, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
+    bar = figure.colorbar(points, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
     bar.ax.set_yticklabels(["10", "20", "40", "80"])
     bar.ax.minorticks_off()
     bar.set_label("VIX at the window's end")

@@ -135,7 +135,7 @@ class Run:
         self.folder = self.base / stages.place(self.node, self.seed)
         self.writes = params.get("TRAIN", True)
         self.inputs: dict[str, str] = {}
-        self.drawn: list[str] = []  # figures, without suffix
+        self.figure_names: list[str] = []  # figures, without suffix
         self.started = time.perf_counter()
 
     @property
@@ -205,7 +205,7 @@ class Run:
         """Where `figures.save` puts a figure, without suffix; None when this run writes nothing."""
         if not self.writes:
             return None
-        self.drawn.append(f"figures/{name}")
+        self.figure_names.append(f"figures/{name}")
         return self.folder / "figures" / name
 
     def save(self, artefacts: dict[str, object]) -> None:
@@ -222,7 +222,7 @@ class Run:
         for name, content in artefacts.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             write(self.folder / name, content)
-        figures = [f"{name}.{suffix}" for name in self.drawn for suffix in ("pdf", "png")]
+        figures = [f"{name}.{suffix}" for name in self.figure_names for suffix in ("pdf", "png")]
         outputs = {name: sha256(self.folder / name) for name in (*artefacts, *figures)}
         write(self.folder / "meta.json", self.describe(outputs))
         write(self.folder / META_SUM, f"{sha256(self.folder / 'meta.json')}  meta.json\n")

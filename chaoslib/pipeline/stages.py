@@ -130,11 +130,11 @@ def check_params(values: dict, cell: dict[str, tuple[type, object]], *, source: 
 
 def upstream(root: Path, params: dict) -> list[str]:
     """Nodes that a stage reads, from the values of its params. Raises ParamsError for a node that does not exist."""
-    found = set()
+    reads = set()
     for value in params.values():
         if isinstance(value, str) and (NODE.fullmatch(value) or PATTERN.fullmatch(value) or value == "samplers"):
-            found.update(expand(root, value))
-    return sorted(found)
+            reads.update(expand(root, value))
+    return sorted(reads)
 
 
 def expand(root: Path, value: str) -> list[str]:
@@ -151,11 +151,11 @@ def expand(root: Path, value: str) -> list[str]:
 
 def samplers(root: Path) -> dict[str, str]:
     """Model name -> node that samples it, for every published params file with an unconditional `MODEL`."""
-    found = {}
+    nodes_by_model = {}
     for node in nodes(root):
         model = read_yaml(root / "params/paper" / f"{node}.yaml").get("MODEL", "")
-        if model in found:
-            raise ParamsError(f"{node} and {found[model]} both claim the model name {model}")
+        if model in nodes_by_model:
+            raise ParamsError(f"{node} and {nodes_by_model[model]} both claim the model name {model}")
         if model and not model.startswith(CONDITIONAL):
-            found[model] = node
-    return found
+            nodes_by_model[model] = node
+    return nodes_by_model
