@@ -103,9 +103,9 @@ class VIXLaw:
     def draw(self, windows: np.ndarray, vix_start: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
         """(N,) VIX at the end of windows (N, L) that followed vix_start (N,), index points."""
         levels = np.linspace(0, 1, len(self.residual))
-        drawn = np.interp(rng.random(len(windows)), levels, self.residual)
-        given = vix_predictors(windows, vix_start) @ [self.constant, self.start, self.vol, self.gain]
-        return np.exp(given + drawn)
+        residuals = np.interp(rng.random(len(windows)), levels, self.residual)
+        expected = vix_predictors(windows, vix_start) @ [self.constant, self.start, self.vol, self.gain]
+        return np.exp(expected + residuals)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -120,7 +120,7 @@ def vix_predictors(windows: np.ndarray, vix_start: np.ndarray) -> np.ndarray:
 
 def fit_vix_law(windows: np.ndarray, vix_start: np.ndarray, vix_end: np.ndarray) -> VIXLaw:
     """Least squares on training windows (N, L) and the VIX (N,) before and at the end of each."""
-    given = vix_predictors(windows, vix_start)
-    found, *_ = np.linalg.lstsq(given, np.log(vix_end), rcond=None)
-    residual = np.quantile(np.log(vix_end) - given @ found, np.linspace(0, 1, 101))
-    return VIXLaw(*map(float, found), [round(float(value), 6) for value in residual])
+    predictors = vix_predictors(windows, vix_start)
+    coefficients, *_ = np.linalg.lstsq(predictors, np.log(vix_end), rcond=None)
+    residual = np.quantile(np.log(vix_end) - predictors @ coefficients, np.linspace(0, 1, 101))
+    return VIXLaw(*map(float, coefficients), [round(float(value), 6) for value in residual])

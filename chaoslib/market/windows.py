@@ -56,7 +56,8 @@ def split_by_date(
     """Cut a history into train, validation and test spans that share no day.
 
     returns : (T,) rows of date, log_return, vix, vix_previous, dates ascending
-    Returns spans in order of time; windows are cut inside a span, so none crosses a boundary.
+    Returns spans in order of time; windows are cut inside a span, so none crosses a boundary. The index of a span is
+    the position of its days in the history.
     Raises ValueError if dates are unsorted or a span is shorter than one window.
     """
     if not returns["date"].is_monotonic_increasing or returns["date"].duplicated().any():
@@ -64,7 +65,8 @@ def split_by_date(
     if not 0 < train < train + val < 1:
         raise ValueError(f"shares train={train:g} and val={val:g} must be positive and leave something for test")
     cuts = [0, int(train * len(returns)), int((train + val) * len(returns)), len(returns)]
-    spans = {name: returns.iloc[a:b].reset_index(drop=True) for name, a, b in zip(SPLITS, cuts, cuts[1:], strict=False)}
+    history = returns.reset_index(drop=True)
+    spans = {name: history.iloc[a:b] for name, a, b in zip(SPLITS, cuts, cuts[1:], strict=False)}
     for name, span in spans.items():
         if len(span) < seq_len:
             raise ValueError(
@@ -76,8 +78,10 @@ def split_by_date(
 def cut_windows(span: pd.DataFrame, *, seq_len: int = 50) -> dict[str, np.ndarray]:
     """All overlapping windows of one span, stride one day.
 
-    Returns windows (N, L) float32 log-returns; start_date, end_date (N,) datetime64[D];
-    vix_start (N,): close of the day before the first return; vix_end (N,): close of the last day.
+    span : (T,) rows of date, log_return, vix, vix_previous; its index is the position of a day in the history
+    Returns windows (N, L) float32 log-returns; start_date, end_date (N,) datetime64[D]; first_day (N,): position of the
+    first day in the history; vix_start (N,): close of the day before the first return; vix_end (N,): close of the last
+    day.
     """
     path = span["log_return"].to_numpy(dtype=np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(path, seq_len).copy()
@@ -88,6 +92,7 @@ def cut_windows(span: pd.DataFrame, *, seq_len: int = 50) -> dict[str, np.ndarra
         "windows": windows,
         "start_date": dates[first],
         "end_date": dates[last],
+        "first_day": span.index.to_numpy()[first],
         "vix_start": span["vix_previous"].to_numpy(dtype=float)[first],
         "vix_end": span["vix"].to_numpy(dtype=float)[last],
     }
@@ -105,24 +110,27 @@ def stress_subset(vix: np.ndarray, threshold: float, *, least: int = 0) -> np.nd
 
     Raises ValueError when there are fewer than `least`.
     """
-    found = np.flatnonzero(vix >= threshold)
-    if len(found) < least:
+    stressed = np.flatnonzero(vix >= threshold)
+    if len(stressed) < least:
         raise ValueError(
-            f"{len(found)} of {len(vix)} windows end at a VIX of {threshold:g} or more, {least} are needed: lower the "
+            f"{len(stressed)} of {len(vix)} windows end at a VIX of {threshold:g} or more, {least} are needed: lower the "
             f"threshold (the highest VIX is {vix.max():.1f}) or bring a history with more stress"
         )
-    return found
+    return stressed
 
 
-def count_episodes(indices: np.ndarray, *, seq_len: int) -> int:
-    """Separate episodes among windows given by their ascending positions in one span.
+def count_episodes(starts: np.ndarray, *, seq_len: int) -> int:
+    """Episodes in a set of windows: the largest number of them that share no day, taken greedily in order of time.
 
-    Two windows belong to different episodes when no chain of windows that share a day links them, that is, when
-    the next index lies `seq_len` or more days on. Overlapping windows are not independent evidence; episodes are.
+    starts : (N,) ascending positions of the windows' first days in the history; indices within one split will do, as
+        windows begin on every day; for windows of several splits take the `first_day` of `cut_windows`
+    Overlapping windows are not independent evidence. A crisis that lasts longer than a window counts more than once.
     """
-    if len(indices) == 0:
-        return 0
-    return 1 + int(np.sum(np.diff(indices) >= seq_len))
+    episodes, free_from = 0, -np.inf
+    for start in starts:
+        if start >= free_from:
+            episodes, free_from = episodes + 1, start + seq_len
+    return episodes
 
 
 def summarise_split(name: str, span: pd.DataFrame, cut: dict[str, np.ndarray], *, seq_len: int) -> dict:

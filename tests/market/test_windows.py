@@ -1,5 +1,7 @@
 """Splits, windows and scaler: no day is shared and nothing after the training span reaches training."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,6 @@ from hypothesis import strategies as st
 
 from chaoslib.market import windows
 from chaoslib.market.data import log_returns
-from chaoslib.market.vix import REACH, VIXCondition, VIXLaw, fit_vix_condition, fit_vix_exponent, fit_vix_law, vix_predictors
 
 L = 5
 
@@ -56,6 +57,7 @@ def test_splits_share_no_day_and_windows_stay_inside(days, train, rest, seq_len)
     for span in spans.values():
         cut = windows.cut_windows(span, seq_len=seq_len)
         own_days = span["log_return"].to_numpy()
+        np.testing.assert_array_equal(cut["first_day"], cut["windows"][:, 0])  # a day's return is its position
         assert cut["windows"].shape == (len(span) - seq_len + 1, seq_len)
         np.testing.assert_array_equal(
             cut["windows"], own_days[0] + np.add.outer(np.arange(len(cut["windows"])), range(seq_len))
@@ -108,6 +110,14 @@ def test_vix_of_a_window_is_known_before_it_and_at_its_end(prices):
     for cut in cuts.values():
         np.testing.assert_array_equal(cut["vix_start"], vix.shift(1)[cut["start_date"]])
         np.testing.assert_array_equal(cut["vix_end"], vix[cut["end_date"]])
+
+
+def test_vix_by_day_is_that_of_the_windows(prices):
+    spans = windows.split_by_date(log_returns(prices), seq_len=L)
+    for span in spans.values():
+        cut = windows.cut_windows(span, seq_len=L)
+        by_day = np.concatenate([cut["vix_start"][1:], cut["vix_end"][-L:]])
+        np.testing.assert_array_equal(span["vix"], by_day)
 
 
 # Leaks
@@ -163,232 +173,53 @@ def test_scaler_round_trip(prices):
 
 def test_vix_is_standardised_in_its_logarithm():
     scaler = windows.Scaler(L, 0.0, 0.01, 3.0, 0.5)
-    told = scaler.standardise_vix(np.exp([2.0, 3.0, 4.5]))
-    assert told.dtype == np.float32
-    np.testing.assert_allclose(told, [[-2.0], [0.0], [3.0]], atol=1e-6)
-
-
-# The VIX as a condition
-
-
-def following(vix: np.ndarray, exponent: float, *, level: float = 0.003, seed: int = 0) -> np.ndarray:
-    """(N, 50) windows whose realised volatility is exactly level * vix^exponent."""
-    noise = np.random.default_rng(seed).standard_normal((len(vix), 50))
-    noise /= np.sqrt(np.mean(noise**2, axis=1, keepdims=True))
-    return level * vix[:, None] ** exponent * noise
-
-
-@pytest.fixture
-def condition() -> VIXCondition:
-    return VIXCondition("start", 0.8, typical=20.0, lowest=10.0, highest=40.0)
-
-
-@pytest.mark.parametrize("exponent", [-0.5, 0.0, 0.8, 1.3])
-def test_the_exponent_of_a_power_law_is_recovered(exponent):
-    vix = np.geomspace(9, 80, 200)
-    assert fit_vix_exponent(following(vix, exponent), vix) == pytest.approx(exponent, abs=1e-9)
-
-
-def test_the_exponent_is_recovered_from_noisy_windows_in_any_unit():
-    rng = np.random.default_rng(0)
-    vix = np.exp(rng.normal(3, 0.4, 4000))
-    made = 0.001 * vix[:, None] ** 0.7 * rng.standard_normal((4000, 50))
-    found = fit_vix_exponent(made.astype(np.float32), vix)
-    assert found == pytest.approx(0.7, abs=0.02)
-    assert fit_vix_exponent(100 * made, 3 * vix) == pytest.approx(found, abs=1e-5)
-
-
-def test_a_condition_describes_the_vix_of_the_training_windows():
-    vix = np.array([10.0, 40.0, 20.0, 20.0])
-    made = following(vix, 0.6)
-    fitted = fit_vix_condition(made, vix, vix_at="start", normalise=True)
-    assert fitted.to_dict() == pytest.approx(
-        {"vix_at": "start", "exponent": 0.6, "typical": 20.0, "lowest": 10.0, "highest": 40.0}
-        | dict(zip(("told_from", "told_to"), np.quantile(vix, [0.01, 0.99]), strict=True))
-    )
-    assert VIXCondition(**fitted.to_dict()) == fitted
-    plain = fit_vix_condition(made, vix, vix_at="end", normalise=False)
-    assert (plain.vix_at, plain.exponent) == ("end", 0.0)
-    np.testing.assert_array_equal(plain.scale(vix), np.ones((4, 1)))
-
-
-def test_normalised_networks_are_told_no_vix_that_is_rare_and_plain_ones_every_vix():
-    vix = np.geomspace(10.0, 80.0, 1001)
-    normalised, plain = (
-        fit_vix_condition(following(vix, 0.6), vix, vix_at="start", normalise=flag) for flag in (True, False)
-    )
-    asked = np.array([8.0, 12.0, 30.0, 70.0, 80.0, 100.0])
-    np.testing.assert_array_equal(plain.told(asked), asked)
-    np.testing.assert_allclose(normalised.told(asked)[1:4], asked[1:4])
-    assert normalised.told(asked)[[4, 5]].tolist() == [np.quantile(vix, 0.99)] * 2
-    assert normalised.scale(asked)[5] > normalised.scale(asked)[4]  # the power law goes on
-
-
-def test_an_unknown_anchor_names_the_known_ones():
-    vix = np.array([10.0, 40.0])
-    with pytest.raises(ValueError, match=r"'middle'.*'end' or 'start'"):
-        fit_vix_condition(following(vix, 1.0), vix, vix_at="middle", normalise=False)
-
-
-def test_scale_is_a_power_of_the_vix_that_is_one_where_it_is_typical(condition):
-    scale = condition.scale(np.array([20.0, 40.0, 10.0]))
-    assert scale.dtype == np.float32
-    np.testing.assert_allclose(scale, [[1.0], [2**0.8], [0.5**0.8]], rtol=1e-6)
-
-
-def test_boundaries_of_experience_and_of_reach(condition):
-    at = {"lowest": 10.0, "highest": 40.0, "least": 10.0 / REACH, "most": 40.0 * REACH}
-    vix = np.array([*at.values(), 9.99, 40.01, at["least"] - 0.01, at["most"] + 0.01])
-    expected = [False, False, True, True, True, True, True, True]
-    assert condition.extrapolated(vix).tolist() == expected
-    assert condition.reachable(vix).tolist() == [True] * 6 + [False] * 2
-    condition.check(vix[:6])
-
-
-@pytest.mark.parametrize("vix", [7.5, 50.5, 0.0, -20.0, np.nan, np.inf])
-def test_a_vix_out_of_reach_is_refused_with_the_range_and_what_to_do(condition, vix):
-    message = rf"VIX {vix:g} is out of reach: .* 10\.00 to 40\.00, .* from 8\.00 to 50\.00\. Bring a longer history"
-    with pytest.raises(ValueError, match=message):
-        condition.check(np.array([20.0, vix]))
-
-
-def test_the_nearest_vix_is_itself_within_reach_and_an_end_of_it_beyond(condition):
-    vix = np.array([-3.0, 7.9, 8.0, 9.0, 20.0, 40.0, 45.0, 50.0, 50.1, 500.0])
-    found = condition.nearest(vix)
-    np.testing.assert_allclose(found, [8.0, 8.0, 8.0, 9.0, 20.0, 40.0, 45.0, 50.0, 50.0, 50.0])
-    condition.check(found)
-    np.testing.assert_array_equal(found[condition.reachable(vix)], vix[condition.reachable(vix)])  # to the bit
-
-
-def test_standardised_windows_come_back(condition):
-    scaler = windows.Scaler(50, 0.0004, 0.012, 3.0, 0.4)
-    vix = np.geomspace(10, 40, 30)
-    real = following(vix, 1.0).astype(np.float32)
-    values, told = windows.standardise(real, scaler, condition, vix)
-    assert (values.shape, told.shape) == ((30, 50), (30, 1))
-    np.testing.assert_allclose(scaler.unscale(values) * condition.scale(vix), real, atol=1e-7)
-    np.testing.assert_array_equal(told, scaler.standardise_vix(vix))
-
-
-def test_without_a_condition_nothing_is_told_and_windows_are_only_scaled():
-    scaler = windows.Scaler(50, 0.0004, 0.012, 3.0, 0.4)
-    real = following(np.full(3, 20.0), 1.0)
-    values, told = windows.standardise(real, scaler)
-    assert told is None
-    np.testing.assert_array_equal(values, scaler.scale(real))
-
-
-def test_normalised_windows_are_equally_wild_at_every_vix():
-    vix = np.geomspace(10, 60, 40)
-    real = following(vix, 0.9)
-    fitted = fit_vix_condition(real, vix, vix_at="start", normalise=True)
-    values, _ = windows.standardise(real, windows.Scaler(50, 0.0, 0.01, 3.0, 0.4), fitted, vix)
-    volatility = np.sqrt(np.mean(values**2, axis=1))
-    np.testing.assert_allclose(volatility, volatility[0], rtol=1e-5)
-
-
-# The law of the VIX at a window's end
-
-
-def ending(recent: np.ndarray, *, before: float = 0.05, seed: int = 0) -> np.ndarray:
-    """(N, 50) windows whose last 20 days have a root mean square of exactly `recent` (N,), the 30 before another."""
-    noise = np.random.default_rng(seed).standard_normal((len(recent), 50))
-    last = noise[:, 30:] / np.sqrt(np.mean(noise[:, 30:] ** 2, axis=1, keepdims=True))
-    return np.concatenate([before * noise[:, :30], recent[:, None] * last], axis=1)
-
-
-@pytest.fixture
-def law() -> VIXLaw:
-    return VIXLaw(1.0, 0.3, 0.5, -1.5, [-0.2, -0.1, 0.0, 0.3, 0.8])
-
-
-def end_of(start: np.ndarray, recent: np.ndarray, made: np.ndarray) -> np.ndarray:
-    """VIX at the end by the law of the fixture, without its residual, of windows (N, 50)."""
-    return np.exp(1.0 - 1.5 * made[:, 30:].sum(axis=1)) * start**0.3 * recent**0.5
-
-
-def test_the_law_of_the_vix_is_recovered_where_it_holds_exactly():
-    rng = np.random.default_rng(1)
-    start, recent = np.exp(rng.normal(3, 0.4, 300)), np.exp(rng.normal(-4.6, 0.5, 300))
-    made = ending(recent)
-    fitted = fit_vix_law(made.astype(np.float32), start, end_of(start, recent, made))
-    assert (fitted.constant, fitted.start, fitted.vol, fitted.gain) == pytest.approx((1.0, 0.3, 0.5, -1.5), abs=1e-4)
-    assert np.abs(fitted.residual).max() < 1e-5
-
-
-def test_the_law_of_the_vix_is_recovered_under_noise_and_keeps_the_law_of_the_noise():
-    rng = np.random.default_rng(2)
-    start, recent = np.exp(rng.normal(3, 0.4, 20_000)), np.exp(rng.normal(-4.6, 0.5, 20_000))
-    noise, made = rng.beta(2, 5, size=20_000) - 2 / 7, ending(recent)  # skewed, as the VIX is
-    fitted = fit_vix_law(made, start, end_of(start, recent, made) * np.exp(noise))
-    assert (fitted.constant, fitted.start, fitted.vol, fitted.gain) == pytest.approx((1.0, 0.3, 0.5, -1.5), abs=0.05)
-    assert VIXLaw(**fitted.to_dict()) == fitted
-    flat, level = ending(np.full(20_000, 0.01)), np.full(20_000, 20.0)
-    drawn = np.log(fitted.draw(flat, level, rng=np.random.default_rng(3)) / end_of(level, 0.01, flat))
-    assert drawn.std() == pytest.approx(noise.std(), rel=0.03)
-    levels = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
-    np.testing.assert_allclose(np.quantile(drawn, levels), np.quantile(noise, levels), atol=0.01)
-
-
-def test_draws_of_the_vix_are_linear_between_the_quantiles_of_the_residual(law):
-    recent, start = np.full(40_000, 0.01), np.full(40_000, 20.0)
-    made = ending(recent)
-    drawn = np.log(law.draw(made, start, rng=np.random.default_rng(0)) / end_of(start, recent, made))
-    assert (drawn.min(), drawn.max()) == pytest.approx((-0.2, 0.8), abs=1e-3)
-    levels = [0.125, 0.25, 0.5, 0.625, 0.75, 0.875]
-    np.testing.assert_allclose(np.quantile(drawn, levels), [-0.15, -0.1, 0.0, 0.15, 0.3, 0.55], atol=0.01)
-
-
-def test_the_vix_drawn_follows_the_last_twenty_days_and_the_vix_before_alone(law):
-    recent, start = np.geomspace(0.003, 0.04, 50), np.linspace(10, 60, 50)
-
-    def drawn(made: np.ndarray, vix: np.ndarray) -> np.ndarray:
-        return law.draw(made, vix, rng=np.random.default_rng(5))
-
-    made = ending(recent)
-    plain, fall = drawn(made, start), np.exp(3.0 * made[:, 30:].sum(axis=1))
-    assert plain.shape == (50,)
-    assert len(np.unique(plain / end_of(start, recent, made))) == 50  # each window has a residual of its own
-    np.testing.assert_allclose(drawn(ending(recent, before=0.5), start), plain)
-    np.testing.assert_allclose(drawn(made[:, 30:], start), plain)
-    np.testing.assert_allclose(drawn(-made, start), fall * plain)  # a fall raises it where a gain had lowered it
-    np.testing.assert_allclose(drawn(made, 2 * start), 2**0.3 * plain)
-    assert not np.isclose(law.draw(made, start, rng=np.random.default_rng(6)), plain).any()
-
-
-def test_the_twentieth_day_from_the_end_still_counts_and_the_one_before_not():
-    made, start = ending(np.full(1, 0.01)), np.full(1, 20.0)
-    for day, counts in ((29, False), (30, True), (49, True)):
-        changed = made.copy()
-        changed[0, day] += 0.1
-        before, after = (vix_predictors(each, start)[0, 2:] for each in (made, changed))
-        assert (before != after).tolist() == [counts, counts]
-
-
-def test_days_without_a_move_give_a_vix_all_the_same(law):
-    drawn = law.draw(np.zeros((3, 50), dtype=np.float32), np.full(3, 20.0), rng=np.random.default_rng(0))
-    assert (np.isfinite(drawn) & (drawn > 0)).all()
+    values = scaler.standardise_vix(np.exp([2.0, 3.0, 4.5]))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, [[-2.0], [0.0], [3.0]], atol=1e-6)
 
 
 # Episodes and the summary
 
 
 @pytest.mark.parametrize(
-    ("indices", "episodes"),
-    [([], 0), ([7], 1), ([7, 8, 9], 1), ([0, L - 1], 1), ([0, L], 2), ([0, L - 1, 2 * L - 2], 1), ([0, 1, 9, 20, 21], 3)],
-    ids=["empty", "one", "adjacent", "share a day", "share none", "chain", "three"],
+    ("starts", "episodes"),
+    [
+        ([], 0),
+        ([7], 1),
+        ([7, 8, 9], 1),
+        ([0, L - 1], 1),
+        ([0, L], 2),
+        ([0, L - 1, 2 * L - 2], 2),  # a chain of overlapping windows: its ends share no day
+        (range(L), 1),
+        (range(10 * L), 10),
+        ([0, 1, 9, 20, 21], 3),
+    ],
+    ids=["empty", "one", "adjacent", "share a day", "share none", "chain", "first days", "long crisis", "three"],
 )
-def test_count_episodes(indices, episodes):
-    assert windows.count_episodes(np.array(indices, dtype=int), seq_len=L) == episodes
+def test_count_episodes(starts, episodes):
+    assert windows.count_episodes(np.array(starts, dtype=int), seq_len=L) == episodes
 
 
-@given(indices=st.sets(st.integers(0, 60)), seq_len=st.integers(1, 9))
-def test_episodes_are_groups_of_windows_linked_by_shared_days(indices, seq_len):
-    groups = []
-    for days in (set(range(index, index + seq_len)) for index in indices):
-        linked = [group for group in groups if group & days]
-        groups = [group for group in groups if not group & days] + [days.union(*linked)]
-    assert windows.count_episodes(np.array(sorted(indices), dtype=int), seq_len=seq_len) == len(groups)
+@given(starts=st.sets(st.integers(0, 40), max_size=9), seq_len=st.integers(1, 9))
+def test_episodes_are_the_largest_number_of_windows_that_share_no_day(starts, seq_len):
+    starts = sorted(starts)
+    apart = [
+        len(some)
+        for size in range(len(starts) + 1)
+        for some in itertools.combinations(starts, size)
+        if np.diff(some).min(initial=seq_len) >= seq_len
+    ]
+    assert windows.count_episodes(np.array(starts, dtype=int), seq_len=seq_len) == max(apart)
+
+
+def test_windows_on_the_two_sides_of_a_seam_are_two_episodes():
+    spans = windows.split_by_date(numbered(100), seq_len=L)
+    cuts = [windows.cut_windows(span, seq_len=L) for span in spans.values()]
+    for before, after in itertools.pairwise(cuts):
+        seam = np.array([before["first_day"][-1], after["first_day"][0]])
+        assert windows.count_episodes(seam, seq_len=L) == 2
+    everything = np.concatenate([cut["first_day"] for cut in cuts])
+    assert windows.count_episodes(everything, seq_len=L) == 70 // L + 15 // L + 15 // L
 
 
 def test_stress_subset_includes_the_threshold():
@@ -398,10 +229,10 @@ def test_stress_subset_includes_the_threshold():
 @pytest.mark.parametrize("threshold", [20.0, 12.0, 0.0])
 def test_stress_subset_may_be_as_small_as_the_least(threshold):
     vix = np.array([19.99, 20.0, 35.0, 12.0])
-    found = windows.stress_subset(vix, threshold)
-    np.testing.assert_array_equal(windows.stress_subset(vix, threshold, least=len(found)), found)
+    stressed = windows.stress_subset(vix, threshold)
+    np.testing.assert_array_equal(windows.stress_subset(vix, threshold, least=len(stressed)), stressed)
     with pytest.raises(ValueError, match="windows end at a VIX of"):
-        windows.stress_subset(vix, threshold, least=len(found) + 1)
+        windows.stress_subset(vix, threshold, least=len(stressed) + 1)
 
 
 def test_too_little_stress_says_how_much_there_is_and_what_to_do():

