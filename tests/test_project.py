@@ -139,7 +139,7 @@ def test_progress_is_shown_as_it_comes_and_a_failure_in_full(root):
 
 SETTINGS = set(
     "0 0.5 1 5 99 4 7 12 15 16 20 24 40 45 50 60 90 95 100 200 250 500".split()
-    + "01 02 03 04 05 06 07 08 09 10 3.11 1996 2008 2020".split()
+    + "01 02 03 04 05 06 07 08 09 10 11 3.11 1996 2008 2020".split()
 )  # chosen or named, not measured: days, dimensions, percentages, VIX levels, notebooks, sections, copies, a crisis
 
 

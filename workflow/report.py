@@ -60,18 +60,18 @@ def summary(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
     (short,) = [group for name, group in against.items() if name.startswith("train_block_")]
     seeds = tables["referees"].groupby("model")[["auc", "memorisation"]].mean()
-    found = train.join(short.agg(short=("outside", "sum"))).join(seeds).reset_index()
-    inside = found["n"] - found["under"] - found["outside"]
+    counts = train.join(short.agg(short=("outside", "sum"))).join(seeds).reset_index()
+    inside = counts["n"] - counts["under"] - counts["outside"]
     return pd.DataFrame(
         {
-            "model": found["model"].map(label),
-            "under the floor's median": found["under"],
+            "model": counts["model"].map(label),
+            "under the floor's median": counts["under"],
             "inside its 95 %": inside,
-            "outside": found["outside"],
-            "outside, short blocks": found["short"],
-            "p_max": found["p"],
-            "classifier's AUC": found["auc"],
-            "memorisation": found["memorisation"],
+            "outside": counts["outside"],
+            "outside, short blocks": counts["short"],
+            "p_max": counts["p"],
+            "classifier's AUC": counts["auc"],
+            "memorisation": counts["memorisation"],
         }
     )
 
@@ -108,15 +108,15 @@ def rule_breaks(strategies: pd.DataFrame) -> pd.DataFrame:
 def standing(card: pd.DataFrame) -> list[str]:
     """For each model: which ranked metrics lie under the floor's median, inside the 95 % band, outside."""
     lines = []
-    for model, found in card[~card["metric"].isin(UNRANKED)].groupby("model", sort=False):
-        under = found["ratio"] <= 1
-        outside = found["distance"] > found["floor_p95"]
+    for model, ranked in card[~card["metric"].isin(UNRANKED)].groupby("model", sort=False):
+        under = ranked["ratio"] <= 1
+        outside = ranked["distance"] > ranked["floor_p95"]
         lines += [
-            f"**{label(model)}** (p_max {found['p_max'].iloc[0]:.3f})",
+            f"**{label(model)}** (p_max {ranked['p_max'].iloc[0]:.3f})",
             "",
-            f"- under the floor's median, {under.sum()} of {len(found)}: {listed(found['metric'][under])}",
-            f"- inside the 95 % band, {(~under & ~outside).sum()}: {listed(found['metric'][~under & ~outside])}",
-            f"- outside, {outside.sum()}: {listed(found['metric'][outside])}",
+            f"- under the floor's median, {under.sum()} of {len(ranked)}: {listed(ranked['metric'][under])}",
+            f"- inside the 95 % band, {(~under & ~outside).sum()}: {listed(ranked['metric'][~under & ~outside])}",
+            f"- outside, {outside.sum()}: {listed(ranked['metric'][outside])}",
             "",
         ]
     return lines
@@ -142,9 +142,9 @@ def backtest_summary(backtests: pd.DataFrame) -> pd.DataFrame:
 def backtest_overview(backtests: pd.DataFrame, level: float = 0.01) -> pd.DataFrame:
     """README's table: one row a model, for each horizon hits and FZ0 as means over seeds, and the range of p-values."""
     rows = []
-    for model, found in backtests[backtests["level"] == level].groupby("model", sort=False):
+    for model, at_level in backtests[backtests["level"] == level].groupby("model", sort=False):
         row = {"model": label(model)}
-        for days, group in found.groupby("horizon_days"):
+        for days, group in at_level.groupby("horizon_days"):
             ahead = f"{days} day{'s' if days > 1 else ''}"
             row[f"{ahead}: hits of {group['expected'].iloc[0]:.1f}"] = spanned(group["hits"], 0 if len(group) == 1 else 1)
             row |= {f"Z2 p, {ahead}": ranged(group["as_z2_p"]), f"FZ0, {ahead}": spanned(group["fz0"], 2)}
@@ -170,8 +170,8 @@ def losses_by_vix(stress: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for model, group in longest.groupby("model", sort=False):
         row = {"model": label(model)}
-        for vix, found in group.groupby("target_vix"):
-            row[f"{vix:g}"] = spanned(found["es_99"], 3)
+        for vix, at_vix in group.groupby("target_vix"):
+            row[f"{vix:g}"] = spanned(at_vix["es_99"], 3)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -184,8 +184,8 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
     seeds = sorted(tables["probe"]["seed"].unique())
     against = {name: card[card["reference"] == name] for name in card["reference"].unique()}
     halves, shift = (
-        found[~found["metric"].isin(UNRANKED)]
-        for found in (against["first_half"], against["test"].query("model == 'real_train'"))
+        rows[~rows["metric"].isin(UNRANKED)]
+        for rows in (against["first_half"], against["test"].query("model == 'real_train'"))
     )
     inside = tables["yardstick"].set_index("metric")["inside"]
     calibrated = tables["conditional"].query("mode == 'matched' and split == 'train'")
@@ -297,11 +297,11 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
             pd.DataFrame(
                 {
                     "days": days,
-                    "metrics": len(found),
-                    "outside": found["outside"].sum(),
-                    "which": listed(found["metric"][found["outside"]]),
+                    "metrics": len(rows),
+                    "outside": rows["outside"].sum(),
+                    "which": listed(rows["metric"][rows["outside"]]),
                 }
-                for days, found in tables["horizons"].query("metric not in @UNRANKED").groupby("days")
+                for days, rows in tables["horizons"].query("metric not in @UNRANKED").groupby("days")
             )
         ),
     ]
