@@ -58,28 +58,27 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
 
 
 @styled
-def probe(rows: pd.DataFrame, gate: dict[str, tuple[float, float]], volatility: dict[str, np.ndarray]) -> Figure:
+def probe(rows: pd.DataFrame, gate: dict[tuple[str, str], tuple[float, float]], volatility: dict[str, np.ndarray]) -> Figure:
     """The gate at a glance.
 
+    gate : (metric, subset) -> lowest and highest value allowed, the highest infinite where there is no upper limit
     rows : of the table `probe`, one seed; volatility : per-window realised volatility, "real" and one entry a VAE
     Left, the four criteria: hollow is decode(mu) without sampling, filled the sampled posterior decode that the gate
     reads. Right, what the numbers mean: the distribution of volatility over windows.
     """
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.7, width_ratios=[1.3, 1])
-    criteria = [(metric, "all") for metric in gate] + [("std_ratio", "vix_top5pct")]
-    limits = [*gate.values(), (0.85, np.nan)]
     names = {"std_ratio": "std ratio", "q01_ratio": "1 % quantile ratio", "log_rv_sd_ratio": "sd of log RV, ratio"}
-    labels = [names[metric] + (", highest VIX" if subset != "all" else "") for metric, subset in criteria]
-    for y, (low, high) in enumerate(limits):
-        top = 1.6 if np.isnan(high) else high
+    labels = [names[metric] + (", highest VIX" if subset != "all" else "") for metric, subset in gate]
+    for y, (low, high) in enumerate(gate.values()):
+        top = min(high, 1.6)
         left.barh(y, top - low, left=low, height=0.8, color="grey", alpha=0.18)
     for number, (name, group) in enumerate(rows.groupby("vae", sort=False)):
         decoder = name.split(".")[-1]
         colour = DECODER_COLOURS.get(decoder, "black")
         table = group.set_index(["draw", "decode", "subset"])
-        height = np.arange(len(criteria)) + 0.72 * ((number + 0.5) / rows["vae"].nunique() - 0.5)
+        height = np.arange(len(gate)) + 0.72 * ((number + 0.5) / rows["vae"].nunique() - 0.5)
         for draw, decode, face in (("mu", "mean", "white"), ("post", "sampled", colour)):
-            values = [table.loc[(draw, decode, subset), metric] for metric, subset in criteria]
+            values = [table.loc[(draw, decode, subset), metric] for metric, subset in gate]
             left.scatter(
                 values, height, s=44 if decode == "mean" else 18, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3
             )
