@@ -58,7 +58,7 @@ def draw(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, model: st
 
     vix : close of the day before the first return, index points; see `LatentGenerator.sample` for its range
     days : up to the 50 of a window by leaving out the last; beyond, windows are chained, the VIX of each drawn from the
-        one before by a fitted law (`vix.VIXLaw`): experimental, see notebook 10
+        one before by a fitted law (`vix.VIXLaw`): experimental, see notebook 11
     model : `cond_norm`, or `cond_start`, both told the VIX before the window
     The first n scenarios of a larger set with the same arguments are these n. Raises ValueError for a model that is told
     the VIX at the window's end, or none.
@@ -76,7 +76,7 @@ def ready(vix: float, *, n: int, days: int, model: str) -> LatentGenerator:
         raise ValueError("vix is one number for a set of scenarios: call once for each level")
     generator.asked(vix, 1)
     if days > generator.scaler.seq_len:
-        log.warning("%d days are chained windows of %d: experimental, see notebook 10", days, generator.scaler.seq_len)
+        log.warning("%d days are chained windows of %d: experimental, see notebook 11", days, generator.scaler.seq_len)
     return generator
 
 
