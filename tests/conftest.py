@@ -1,6 +1,7 @@
 """Shared by all tests: small trained models on a toy history, and the repository's folder."""
 
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -22,6 +23,14 @@ SEQ_LEN = 10
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture
+def copy(root, tmp_path) -> Path:
+    """A copy of everything the plan of the workflow reads."""
+    for folder in ("params", "notebooks", "chaoslib"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("executed", "__pycache__", "*.csv"))
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

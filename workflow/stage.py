@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def flags(options: argparse.Namespace) -> list[str]:
-    """What papermill is arguments: the params files, then what depends on the call rather than on the profile."""
+    """What papermill is given: the params files, then what depends on the call rather than on the profile."""
     node, params = stages.node_of(options.place), stages.merged_params(ROOT, stages.node_of(options.place), options.profile)
     arguments = [part for path in stages.params_files(ROOT, node, options.profile) for part in ("-f", str(path))]
     arguments += ["-r", "RUN_DIR", options.run_dir]

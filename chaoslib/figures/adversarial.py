@@ -85,15 +85,15 @@ def mode_collapse(
 
 @styled
 def stress_knobs(dials: pd.DataFrame, real: np.ndarray) -> Figure:
-    """What the knobs of sampling do to the volatility of a window: a panel for the spread, one for each model's bias.
+    """What the knobs of sampling do to the volatility of a window: a panel for the spread, one for each model's own.
 
     dials : of `conditional.turn_knobs`, one or more models. Full lines are medians, dashed ones the 5 and 95 % quantiles
     real (N, L) : the training windows, whose quantiles are the grey line and band
     """
-    biased = dials[dials["knob"] == "bias"]["model"].unique()
-    panels = {"stress scale × temperature": dials[dials["knob"] == "spread"]}
-    for model in biased:
-        panels[f"bias of {LABELS[model]}"] = dials[(dials["knob"] == "bias") & (dials["model"] == model)]
+    spread = dials["knob"] == "spread"
+    panels = {"stress scale × temperature": dials[spread]}
+    for (model, knob), settings in dials[~spread].groupby(["model", "knob"], sort=False):
+        panels[f"{knob.replace('_', ' ')} of {LABELS[model]}"] = settings
     figure, axes = canvas(1, len(panels), width=TWO_COLUMNS, height=2.5, sharey=True)
     low, middle, high = PERCENT * np.quantile(metrics.realised_vol(real), [0.05, 0.5, 0.95])
     for axis, (label, settings) in zip(axes, panels.items(), strict=True):

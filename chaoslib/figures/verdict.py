@@ -151,7 +151,7 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
     maps = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=30, init="pca", random_state=seed)}
     for axis, (name, how) in zip(axes, maps.items(), strict=True):
         points = axis.scatter(
-            *how.fit_transform(z).T, c=np.log(vix[subset]), s=4, cmap="cividis", linewidth=0, rasterized=True
+            *how.fit_transform(z).T, c=np.log(vix[some]), s=4, cmap="cividis", linewidth=0, rasterized=True
         )
         axis.set_xlabel(f"{name}, first coordinate")
         axis.set_ylabel("second")

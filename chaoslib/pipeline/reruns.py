@@ -78,23 +78,22 @@ def wing_of(module: str) -> str:
 
 
 def library(package: Path) -> dict[str, "Definitions"]:
-    """Dotted name -> definitions of every module of a package, folders inside it too; each file is parsed once."""
-    paths = sorted(package.rglob("*.py"))
-    return parsed(package, tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
-
-
-@functools.lru_cache(maxsize=2)
-def parsed(package: Path, files: tuple[tuple[Path, int, int], ...]) -> dict[str, "Definitions"]:
-    """`library`, kept until a file changes."""
-    modules = {}
-    for path, *_ in files:
+    """Dotted name -> definitions of every module of a package, folders inside it too."""
+    paths = {}
+    for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    for name, path in modules.copy().items():
-        modules[name] = Definitions(path.read_text(), name, modules, package.name, folder=path.name == "__init__.py")
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    names = frozenset(paths)
+    modules = {name: definitions_of(path, path.stat().st_mtime_ns, name, names) for name, path in paths.items()}
     for definitions in modules.values():
         definitions.check(modules)
     return modules
+
+
+@functools.lru_cache(maxsize=256)
+def definitions_of(path: Path, changed: int, name: str, modules: frozenset[str]) -> "Definitions":
+    """A module, parsed once as long as its file stands."""
+    return Definitions(path.read_text(), name, modules, name.split(".")[0], folder=path.name == "__init__.py")
 
 
 def parse(code: str, source: str) -> ast.Module:
@@ -137,6 +136,7 @@ class Definitions:
     def __init__(self, code: str, name: str, modules: Collection[str], package: str, *, folder: bool = False):
         self.tree, self.name, self.modules, self.package = parse(code, name), name, modules, package
         self.above = name.split(".") if folder else name.split(".")[:-1]  # the folder that relative imports start from
+        self.texts: dict[str, str] = {}
         self.bound: dict[str, list[ast.stmt]] = {"": []}
         self.imported: dict[str, tuple[str, str]] = {}  # local name -> (module of the package, its name or "*" for itself)
         for node in ast.walk(self.tree):
@@ -186,8 +186,10 @@ class Definitions:
 
     def text(self, name: str) -> str:
         """Code of the statements that bind a name, imports aside: what they lead to counts by itself."""
-        nodes = [node for node in self.bound.get(name, []) if not isinstance(node, ast.Import | ast.ImportFrom)]
-        return "\n".join(map(ast.unparse, nodes))
+        if name not in self.texts:
+            nodes = [node for node in self.bound.get(name, []) if not isinstance(node, ast.Import | ast.ImportFrom)]
+            self.texts[name] = "\n".join(map(ast.unparse, nodes))
+        return self.texts[name]
 
     def targets(self, node: ast.stmt) -> set[tuple[str | None, str]]:
         """(module, name) of all that a statement mentions; the module is None for names of this piece of Python."""
