@@ -107,25 +107,25 @@ def gjr_fhs(path: np.ndarray, n: int, *, seq_len: int, seed: int) -> np.ndarray:
     return fitted.simulate(variance, seq_len=seq_len, seed=simulation)
 
 
-def vix_scaled(windows: np.ndarray, vix: np.ndarray, asked: np.ndarray, *, exponent: float, seed: int) -> np.ndarray:
+def vix_scaled(windows: np.ndarray, vix: np.ndarray, targets: np.ndarray, *, exponent: float, seed: int) -> np.ndarray:
     """(n, L) historical windows (N, L), each rescaled from its own VIX (N,) to the one asked for (n,).
 
-    The factor is (asked / vix)^exponent, the exponent that of `vix.fit_vix_exponent`: the rival of one line.
+    The factor is (targets / vix)^exponent, the exponent that of `vix.fit_vix_exponent`: the rival of one line.
     """
-    chosen = np.random.default_rng(seed).integers(len(windows), size=len(asked))
-    return (windows[chosen] * ((asked / vix[chosen]) ** exponent)[:, None]).astype(np.float32)
+    chosen = np.random.default_rng(seed).integers(len(windows), size=len(targets))
+    return (windows[chosen] * ((targets / vix[chosen]) ** exponent)[:, None]).astype(np.float32)
 
 
 def vix_kernel_bootstrap(
-    windows: np.ndarray, vix: np.ndarray, asked: np.ndarray, *, bandwidth: float, seed: int
+    windows: np.ndarray, vix: np.ndarray, targets: np.ndarray, *, bandwidth: float, seed: int
 ) -> np.ndarray:
     """(n, L) historical windows (N, L) drawn with Gaussian weights in log VIX around the one asked for (n,).
 
     bandwidth : in log VIX. Nothing is rescaled, so it cannot go beyond the VIX (N,) that there was.
     """
     rng = np.random.default_rng(seed)
-    levels, which = np.unique(asked, return_inverse=True)
-    chosen = np.empty(len(asked), dtype=int)
+    levels, which = np.unique(targets, return_inverse=True)
+    chosen = np.empty(len(targets), dtype=int)
     for number, level in enumerate(levels):
         squared = (np.log(vix / level) / bandwidth) ** 2
         weights = np.exp(0.5 * (squared.min() - squared))  # the nearest window has weight 1, however far it is
@@ -146,13 +146,13 @@ def vix_rivals(
     near = {"bandwidth": bandwidth, "seed": seed}
     exponent = fit_vix_exponent(windows, vix)
     rivals = {
-        "vix_scaled": lambda asked: vix_scaled(windows, vix, asked, exponent=exponent, seed=seed),
-        "vix_kernel_bootstrap": lambda asked: vix_kernel_bootstrap(windows, vix, asked, **near),
+        "vix_scaled": lambda targets: vix_scaled(windows, vix, targets, exponent=exponent, seed=seed),
+        "vix_kernel_bootstrap": lambda targets: vix_kernel_bootstrap(windows, vix, targets, **near),
     }
     if vix_at == "start":
         gjr, seq_len = fit_gjr(path), windows.shape[1]
         first_days = gjr.variance[: len(windows), None]
-        rivals["gjr_fhs"] = lambda asked: gjr.simulate(
-            vix_kernel_bootstrap(first_days, vix, asked, **near)[:, 0], seq_len=seq_len, seed=seed + 1
+        rivals["gjr_fhs"] = lambda targets: gjr.simulate(
+            vix_kernel_bootstrap(first_days, vix, targets, **near)[:, 0], seq_len=seq_len, seed=seed + 1
         )
     return rivals

@@ -1,7 +1,6 @@
 """Diffusion over standardised latents: cosine schedule, v-prediction, three samplers, classifier-free guidance."""
 
 import itertools
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-log = logging.getLogger(__name__)
+from chaoslib.models.progress import log_epoch
 
 TIME_FEATURES = 64
 SAMPLERS = ("ddim", "ddpm", "dpm")
@@ -70,14 +69,14 @@ class Denoiser(nn.Module):
         null = self.null_token.expand(n, -1)
         if cond is None:
             return null
-        told = self.cond(cond)
-        return told if present is None else torch.where(present[:, None], told, null)
+        embedded = self.cond(cond)
+        return embedded if present is None else torch.where(present[:, None], embedded, null)
 
-    def denoise(self, z: torch.Tensor, level: torch.Tensor, told: torch.Tensor | None) -> torch.Tensor:
+    def denoise(self, z: torch.Tensor, level: torch.Tensor, embedded: torch.Tensor | None) -> torch.Tensor:
         """The same as `forward` with conditions already embedded."""
         context = self.time(time_features(level / self.shape.timesteps))
-        if told is not None:
-            context = context + told
+        if embedded is not None:
+            context = context + embedded
         hidden = self.inlet(z)
         for block in self.blocks:
             hidden = block(hidden, context)
@@ -191,9 +190,7 @@ def fit_diffusion(
             fixed = torch.Generator().manual_seed(seed)
             check = diffusion_loss(average.module, val, alpha_bar, generator=fixed, cond=val_cond).item()
         history.append({"epoch": epoch + 1, "loss": total / len(z), "val_loss": check})
-        if (epoch + 1) % log_every == 0 or epoch + 1 == epochs:
-            left = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
-            log.info("epoch %d/%d  loss %.4f  val %.4f  %.0f s left", epoch + 1, epochs, total / len(z), check, left)
+        log_epoch(epoch + 1, epochs, {"loss": total / len(z), "val": check}, started=started, every=log_every)
     return average.module.eval(), pd.DataFrame(history)
 
 
@@ -201,18 +198,18 @@ def guided(
     model: Denoiser,
     z: torch.Tensor,
     level: torch.Tensor,
-    told: torch.Tensor | None,
+    embedded: torch.Tensor | None,
     null: torch.Tensor | None,
     guidance: float,
 ) -> torch.Tensor:
-    """v with classifier-free guidance w: v_null + w (v_told - v_null) (Ho & Salimans 2022); w = 1 is the plain model.
+    """v with classifier-free guidance w: v_null + w (v_cond - v_null) (Ho & Salimans 2022); w = 1 is the plain model.
 
-    told, null : embedded conditions, and their absence
+    embedded, null : conditions, and their absence, as `Denoiser.embed` gives them
     """
     if guidance == 1.0:
-        return model.denoise(z, level, told)
+        return model.denoise(z, level, embedded)
     without = model.denoise(z, level, null)
-    return without + guidance * (model.denoise(z, level, told) - without)
+    return without + guidance * (model.denoise(z, level, embedded) - without)
 
 
 @torch.no_grad()
@@ -242,12 +239,12 @@ def sample_latents(
     alpha_bar = cosine_alpha_bar(timesteps).to(device)
     levels = torch.linspace(timesteps, 0, steps + 1).round().long().tolist()
     z = torch.randn(n, model.shape.latent_dim, generator=generator).to(device)
-    told, null = model.embed(n, cond), model.embed(n)
+    embedded, null = model.embed(n, cond), model.embed(n)
     if cond is None:
         guidance = 1.0
     before = None
     for number, (level, following) in enumerate(itertools.pairwise(levels)):
-        now, v = alpha_bar[level], guided(model, z, torch.tensor([level], device=device), told, null, guidance)
+        now, v = alpha_bar[level], guided(model, z, torch.tensor([level], device=device), embedded, null, guidance)
         if sampler == "dpm":
             clean = now.sqrt() * z - (1 - now).sqrt() * v
             if number > 1 and following > 0:  # from pure noise, and to none, log SNR takes an infinite step: first order

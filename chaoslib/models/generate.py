@@ -1,13 +1,9 @@
-"""From a finished model folder to windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`.
+"""A trained model of any kind -> windows of log-returns: `load(folder).sample(n, seed=0, vix=35)`."""
 
-And from the weights that the package ships to scenario sets of any size: `scenarios(vix=45)`.
-"""
-
-import dataclasses
 import functools
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,37 +40,38 @@ class LatentGenerator:
     sampler: str = "ddim"
 
     def __post_init__(self):
-        if bool(self.decoder.shape.cond_dim) != (self.condition is not None):
-            raise ValueError(f"the decoder has {self.decoder.shape.cond_dim} conditions, its VIX is {self.condition}")
+        conditions = self.decoder.shape.cond_dim
+        if bool(conditions) != (self.condition is not None):
+            raise ValueError(f"the decoder has {conditions} conditions, its VIX is {self.condition}")
+        latents = "no latents" if self.latent_scaler is None else f"{self.latent_scaler.convention!r} latents"
         if self.denoiser is None:
+            if self.latent_scaler is not None and not self.is_stress:
+                raise ValueError(f"a VAE alone would be decoded as {latents}: it has its prior, or that of stress")
             return
-        if self.denoiser.shape.cond_dim != self.decoder.shape.cond_dim:
-            raise ValueError(
-                f"the denoiser has {self.denoiser.shape.cond_dim} conditions, the decoder {self.decoder.shape.cond_dim}"
-            )
+        if self.denoiser.shape.cond_dim != conditions:
+            raise ValueError(f"the denoiser has {self.denoiser.shape.cond_dim} conditions, the decoder {conditions}")
         if self.latent_scaler is None or self.latent_scaler.convention != self.convention:
-            found = "no latents" if self.latent_scaler is None else f"{self.latent_scaler.convention!r} latents"
-            raise ValueError(f"the denoiser learned {self.convention!r} latents but would be decoded as {found}")
+            raise ValueError(f"the denoiser learned {self.convention!r} latents but would be decoded as {latents}")
 
     @property
     def vix_at(self) -> str:
         """ "end" or "start" of the window, where the VIX of a conditional model is read; empty without a condition."""
         return self.condition.vix_at if self.condition else ""
 
+    @property
+    def is_stress(self) -> bool:
+        """Whether this is a stress-filtered VAE, whose prior lies around the mean latent of its windows."""
+        return self.latent_scaler is not None and self.latent_scaler.convention == vae.STRESS
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.decoder.parameters()).device
+
     def sample(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        vix: float | np.ndarray | None = None,
-        guidance: float = 1.0,
-        temperature: float = 1.0,
-        stress_scale: float = 1.0,
-        bias: float = 1.0,
-        sampler: str | None = None,
-        steps: int | None = None,
-        progress: bool = False,
-    ) -> np.ndarray:
+        self, n: int, *, seed: int = 0, vix: float | np.ndarray | None = None, guidance: float = 1.0,
+        temperature: float = 1.0, stress_scale: float = 1.0, mean_factor: float = 1.0,
+        sampler: str | None = None, steps: int | None = None, progress: bool = False,
+    ) -> np.ndarray:  # fmt: skip
         """(n, L) float32 log-returns; the same arguments give the same windows.
 
         vix : index points, one number or (n,); conditional models need it, others refuse it. Warns outside the range
@@ -83,39 +80,93 @@ class LatentGenerator:
             without the VIX, so it raises volatility at a high VIX and lowers it at a low one. With normalised windows,
             whose VIX is divided out, it is no stress dial
         temperature, stress_scale : their product multiplies the spread of the latents; 1 is the model as trained
-        bias : of a stress-filtered VAE, whose latents lie around bias times the mean latent of its stress windows
+        mean_factor : of a stress-filtered VAE, whose latents lie around mean_factor times the mean latent of stress
         Memory is bounded by chunks of `CHUNK` windows beyond the result itself.
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
-        spread = noise_spread(temperature, stress_scale, bias)
-        decoder = self if bias == 1.0 else self.biased(bias)
-        given = self.asked(vix, n)
-        if given is not None and (beyond := self.condition.extrapolated(given)).any():
-            warn_extrapolated(float(given[beyond][0]), self.condition)
+        spread = noise_spread(temperature, stress_scale)
+        decoder = self if mean_factor == 1.0 else self.with_mean_factor(mean_factor)
+        levels, cond = self.resolve_vix(vix, n, within_reach=True)
+        if levels is not None and (beyond := self.condition.extrapolated(levels)).any():
+            warn_extrapolated(float(levels[beyond][0]), self.condition)
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
-            part = None if given is None else given[first : first + CHUNK]
-            z = self.sample_latents(
-                min(CHUNK, n - first), generator=generator, vix=part, guidance=guidance, sampler=sampler, steps=steps
-            )
-            parts.append(decoder.decode(z, generator=generator, vix=part, temperature=spread))
+            rows = slice(first, min(first + CHUNK, n))
+            here = (None, None) if levels is None else (levels[rows], cond[rows])
+            z = self._latents(rows.stop - first, here[1], generator, guidance, sampler, steps)
+            parts.append(decoder._windows(spread * z, *here, generator))
         return np.concatenate(parts)
 
-    @torch.no_grad()
     def sample_latents(
-        self,
-        n: int,
-        *,
-        generator: torch.Generator,
-        vix: float | np.ndarray | None = None,
-        guidance: float = 1.0,
-        sampler: str | None = None,
-        steps: int | None = None,
-    ) -> torch.Tensor:
+        self, n: int, *, generator: torch.Generator, vix: float | np.ndarray | None = None, guidance: float = 1.0,
+        sampler: str | None = None, steps: int | None = None,
+    ) -> torch.Tensor:  # fmt: skip
         """(n, D) standardised latents, as the denoiser knows them; for a VAE alone draws from its prior."""
-        given = self.asked(vix, n)
+        _, cond = self.resolve_vix(vix, n, within_reach=True)
+        return self._latents(n, cond, generator, guidance, sampler, steps)
+
+    def decode(
+        self, z: torch.Tensor, *, generator: torch.Generator, vix: float | np.ndarray | None = None,
+        temperature: float = 1.0, sampled: bool = True,
+    ) -> np.ndarray:  # fmt: skip
+        """(n, L) log-returns of standardised latents z (n, D).
+
+        temperature : factor on z; 1 is the calibrated model
+        sampled : False for the decoder's mean without its noise
+        """
+        return self._windows(temperature * z, *self.resolve_vix(vix, len(z)), generator, sampled)
+
+    def encode(self, windows: np.ndarray, vix: float | np.ndarray | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior means and log-variances, each (N, D), of log-return windows (N, L), as the VAE has them."""
+        return self._posterior(windows, *self.resolve_vix(vix, len(windows)))
+
+    def reconstruct(self, windows: np.ndarray, vix: float | np.ndarray | None = None, *, seed: int = 0) -> np.ndarray:
+        """(N, L) log-returns: each window encoded by the VAE, drawn from its posterior, decoded and sampled."""
+        levels, cond = self.resolve_vix(vix, len(windows))
+        generator = torch.Generator().manual_seed(seed)
+        z = vae.draw_posterior(*self._posterior(windows, levels, cond), generator=generator)
+        alone = LatentGenerator(self.decoder, self.scaler, condition=self.condition)
+        return alone._windows(z, levels, cond, generator)
+
+    def with_mean_factor(self, factor: float) -> "LatentGenerator":
+        """A stress-filtered VAE whose latents lie around `factor` times the mean latent of stress; others have none."""
+        if not np.isfinite(factor):
+            raise ValueError(f"mean_factor is {factor:g}: give a finite number")
+        if not self.is_stress:
+            raise ValueError(f"mean_factor is {factor:g}, but only a stress-filtered VAE has one: leave it at 1")
+        return replace(self, latent_scaler=replace(self.latent_scaler, mean=factor * self.latent_scaler.mean))
+
+    def resolve_vix(
+        self, vix: float | np.ndarray | None, n: int, *, within_reach: bool = False
+    ) -> tuple[np.ndarray | None, torch.Tensor | None]:
+        """The VIX of n windows in index points (n,) and as the networks' condition (n, 1); both None without a condition.
+
+        within_reach : refuse a VIX that is out of the model's reach. New windows need it; real ones have the VIX they have
+        Raises ValueError for a VIX that is missing, superfluous, not positive, or of another shape.
+        """
+        if self.condition is None:
+            if vix is not None:
+                raise ValueError("this model is unconditional: leave vix out, or load a 06_diffusion.cond_* folder")
+            return None, None
+        if vix is None:
+            raise ValueError(f"this model is conditional on the VIX at the window's {self.vix_at}: give vix in index points")
+        levels = np.asarray(vix, dtype=float)
+        if levels.shape not in ((), (n,)):
+            raise ValueError(f"vix has the shape {levels.shape}: give one number or one for each of the {n} windows")
+        if not np.all(levels > 0):
+            raise ValueError(f"vix holds {levels.min():g}: give index points, which are positive")
+        levels = np.broadcast_to(levels, (n,))
+        if within_reach:
+            self.condition.check(levels)
+        return levels, torch.from_numpy(self.scaler.standardise_vix(self.condition.told(levels))).to(self.device)
+
+    @torch.no_grad()
+    def _latents(
+        self, n: int, cond: torch.Tensor | None, generator: torch.Generator, guidance: float, sampler: str | None,
+        steps: int | None,
+    ) -> torch.Tensor:  # fmt: skip
         if not 0.0 <= guidance < float("inf"):
             raise ValueError(f"guidance is {guidance:g}: give a number of 0 or more")
         if guidance != 1.0 and (self.denoiser is None or self.condition is None):
@@ -124,88 +175,30 @@ class LatentGenerator:
             return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(self.device)
         return diffusion.sample_latents(
             self.denoiser, n, sampler=self.sampler if sampler is None else sampler,
-            steps=self.steps if steps is None else steps, generator=generator, cond=self.as_tensor(given), guidance=guidance,
+            steps=self.steps if steps is None else steps, generator=generator, cond=cond, guidance=guidance,
         )  # fmt: skip
 
     @torch.no_grad()
-    def decode(
-        self,
-        z: torch.Tensor,
-        *,
-        generator: torch.Generator,
-        vix: float | np.ndarray | None = None,
-        temperature: float = 1.0,
+    def _windows(
+        self, z: torch.Tensor, levels: np.ndarray | None, cond: torch.Tensor | None, generator: torch.Generator,
         sampled: bool = True,
-    ) -> np.ndarray:
-        """(n, L) log-returns of standardised latents z (n, D).
-
-        temperature : factor on z; 1 is the calibrated model
-        sampled : False for the decoder's mean without its noise
-        """
-        given = self.given(vix, len(z))
-        cond = self.as_tensor(given)
-        latents = temperature * z if self.latent_scaler is None else self.latent_scaler.restore(temperature * z)
+    ) -> np.ndarray:  # fmt: skip
+        latents = z if self.latent_scaler is None else self.latent_scaler.restore(z)
         if sampled:
             values = self.decoder.sample_decoder(latents, cond, generator=generator)
         else:
             values = self.decoder.decode(latents, cond)[0]
         windows = self.scaler.unscale(values.cpu().numpy())
-        return windows if given is None else windows * self.condition.scale(given)
+        return windows if levels is None else windows * self.condition.scale(levels)
 
     @torch.no_grad()
-    def encode(self, windows: np.ndarray, vix: float | np.ndarray | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Posterior means and log-variances, each (N, D), of log-return windows (N, L), as the VAE has them."""
+    def _posterior(
+        self, windows: np.ndarray, levels: np.ndarray | None, cond: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if self.decoder.encoder is None:
             raise ValueError("these weights have no encoder, they sample only: load the model of a finished run")
-        values, _ = standardise(windows, self.scaler, self.condition, given := self.given(vix, len(windows)))
-        return self.decoder.encode(torch.from_numpy(values).to(self.device), self.as_tensor(given))
-
-    @torch.no_grad()
-    def reconstruct(self, windows: np.ndarray, vix: float | np.ndarray | None = None, *, seed: int = 0) -> np.ndarray:
-        """(N, L) log-returns: each window encoded by the VAE, drawn from its posterior, decoded and sampled."""
-        generator = torch.Generator().manual_seed(seed)
-        z = vae.draw_posterior(*self.encode(windows, vix), generator=generator)
-        alone = LatentGenerator(self.decoder, self.scaler, condition=self.condition)
-        return alone.decode(z, generator=generator, vix=vix)
-
-    def biased(self, bias: float) -> "LatentGenerator":
-        """A stress-filtered VAE whose latents lie around `bias` times the mean latent of stress; others have no bias."""
-        if self.denoiser is not None or self.latent_scaler is None:
-            raise ValueError(f"bias is {bias:g}, but only a stress-filtered VAE has one: leave it at 1")
-        moved = dataclasses.replace(self.latent_scaler, mean=bias * self.latent_scaler.mean)
-        return dataclasses.replace(self, latent_scaler=moved)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.decoder.parameters()).device
-
-    def given(self, vix: float | np.ndarray | None, n: int) -> np.ndarray | None:
-        """The VIX of n windows as (n,); None for an unconditional model."""
-        if self.condition is None:
-            if vix is not None:
-                raise ValueError("this model is unconditional: leave vix out, or load a 06_diffusion.cond_* folder")
-            return None
-        if vix is None:
-            raise ValueError(f"this model is conditional on the VIX at the window's {self.vix_at}: give vix in index points")
-        given = np.asarray(vix, dtype=float)
-        if given.shape not in ((), (n,)):
-            raise ValueError(f"vix has the shape {given.shape}: give one number or one for each of the {n} windows")
-        if not np.all(given > 0):
-            raise ValueError(f"vix holds {given.min():g}: give index points, which are positive")
-        return np.broadcast_to(given, (n,))
-
-    def asked(self, vix: float | np.ndarray | None, n: int) -> np.ndarray | None:
-        """The same for new windows: real ones have the VIX they have, but not every VIX may be asked for."""
-        given = self.given(vix, n)
-        if given is not None:
-            self.condition.check(given)
-        return given
-
-    def as_tensor(self, given: np.ndarray | None) -> torch.Tensor | None:
-        """(n,) index points -> (n, 1) condition of the networks."""
-        if given is None:
-            return None
-        return torch.from_numpy(self.scaler.standardise_vix(self.condition.told(given))).to(self.device)
+        values, _ = standardise(windows, self.scaler, self.condition, levels)
+        return self.decoder.encode(torch.from_numpy(values).to(self.device), cond)
 
     def files(self) -> dict[str, object]:
         """What `runs.Run.save` writes so that `load` can read it: model.json and model.safetensors."""
@@ -231,33 +224,27 @@ class TimeGANGenerator:
 
     @torch.no_grad()
     def sample(
-        self,
-        n: int,
-        *,
-        seed: int = 0,
-        vix: None = None,
-        guidance: float = 1.0,
-        temperature: float = 1.0,
-        stress_scale: float = 1.0,
-        bias: float = 0.0,
-        progress: bool = False,
-    ) -> np.ndarray:
+        self, n: int, *, seed: int = 0, vix: None = None, guidance: float = 1.0, temperature: float = 1.0,
+        stress_scale: float = 1.0, noise_mean: float = 0.0, progress: bool = False,
+    ) -> np.ndarray:  # fmt: skip
         """(n, L) float32 log-returns; the same arguments give the same windows.
 
-        temperature, stress_scale, bias : noise is drawn from N(bias, (stress_scale * temperature)^2); 1, 1 and 0 are
-            the model as trained
+        temperature, stress_scale, noise_mean : noise is drawn from N(noise_mean, (stress_scale * temperature)^2); 1, 1
+            and 0 are the model as trained
         vix, guidance : this model has neither; anything but the default is refused
         """
         if n < 1:
             raise ValueError(f"n is {n}: ask for at least one window")
         if vix is not None or guidance != 1.0:
             raise ValueError("TimeGAN knows no VIX: leave vix and guidance out, or load a 06_diffusion.cond_* folder")
-        spread = noise_spread(temperature, stress_scale, bias)
+        if not np.isfinite(noise_mean):
+            raise ValueError(f"noise_mean is {noise_mean:g}: give a finite number")
+        spread = noise_spread(temperature, stress_scale)
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
             noise = self.model.draw_noise(min(CHUNK, n - first), generator=generator)
-            parts.append(self.model(bias + spread * noise).cpu().numpy())
+            parts.append(self.model(noise_mean + spread * noise).cpu().numpy())
         return self.model.shape.unscale(np.concatenate(parts))
 
     def files(self) -> dict[str, object]:
@@ -265,11 +252,8 @@ class TimeGANGenerator:
         return {"model.json": {"timegan": self.model.shape.to_dict()}, "model.safetensors": self.model.state_dict()}
 
 
-def noise_spread(temperature: float, stress_scale: float, bias: float) -> float:
-    """Factor on the spread of what a model samples from. Raises ValueError for a knob that is not finite, or a negative
-    spread."""
-    if not np.isfinite(bias):
-        raise ValueError(f"bias is {bias:g}: give a finite number")
+def noise_spread(temperature: float, stress_scale: float) -> float:
+    """Factor on the spread of what a model samples from. Raises ValueError for a knob that is negative or not finite."""
     for name, value in (("temperature", temperature), ("stress_scale", stress_scale)):
         if not 0.0 <= value < float("inf"):
             raise ValueError(f"{name} is {value:g}: give a number of 0 or more")
@@ -287,36 +271,50 @@ def load(folder: Path | str, *, device: str = "cpu") -> LatentGenerator | TimeGA
 
     The folder is self-contained: it may be copied anywhere. Raises FileNotFoundError when it holds no model.
     """
-    folder = Path(folder)
-    if not (folder / "model.json").exists():
+    return (load_timegan if "timegan" in read_shapes(folder) else load_latent)(folder, device=device)
+
+
+def load_timegan(folder: Path | str, *, device: str = "cpu") -> TimeGANGenerator:
+    """The same for the folder of a 08_timegan alone."""
+    shape = timegan.TimeGANShape(**read_shapes(folder, "timegan")["timegan"])
+    model = timegan.TimeGAN(shape).to(device)
+    model.load_state_dict(load_file(Path(folder) / "model.safetensors", device=device))
+    return TimeGANGenerator(model.eval().requires_grad_(False))
+
+
+def load_latent(folder: Path | str, *, device: str = "cpu") -> LatentGenerator:
+    """The same for the folder of a 03_vae or a 06_diffusion alone."""
+    shapes = read_shapes(folder, "vae")
+    tensors = load_file(Path(folder) / "model.safetensors", device=device)
+    decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
+    if not with_prefix(tensors, "vae.encoder."):
+        decoder.encoder = None
+    decoder.load_state_dict(with_prefix(tensors, "vae."))
+    condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None
+    latent_scaler, denoiser = None, None
+    if "latents" in shapes:
+        latent_scaler = vae.LatentScaler(shapes["latents"], tensors["latents.mean"], tensors["latents.std"])
+    if "denoiser" in shapes:
+        denoiser = diffusion.Denoiser(diffusion.DenoiserShape(**shapes["denoiser"])).to(device).eval()
+        denoiser.load_state_dict(with_prefix(tensors, "denoiser."))
+    options = {name: shapes[name] for name in ("convention", "steps", "sampler") if name in shapes}
+    scaler = Scaler(**shapes["scaler"])
+    return LatentGenerator(decoder.eval(), scaler, denoiser, latent_scaler, condition=condition, **options)
+
+
+def read_shapes(folder: Path | str, network: str = "") -> dict:
+    """model.json of a folder. Raises FileNotFoundError when there is none, ValueError when it lacks a network."""
+    path = Path(folder) / "model.json"
+    if not path.exists():
         raise FileNotFoundError(
             f"{folder} holds no model.json: it is not the folder of a finished 03_vae, 06_diffusion or 08_timegan"
         )
-    shapes = json.loads((folder / "model.json").read_text())
-    tensors = load_file(folder / "model.safetensors", device=device)
-    if "timegan" in shapes:
-        model = timegan.TimeGAN(timegan.TimeGANShape(**shapes["timegan"])).to(device)
-        model.load_state_dict(tensors)
-        return TimeGANGenerator(model.eval().requires_grad_(False))
-    scaler = Scaler(**shapes["scaler"])
-    decoder = vae.GaussianVAE(vae.VAEShape(**shapes["vae"])).to(device)
-    if not part(tensors, "vae.encoder."):
-        decoder.encoder = None
-    decoder.load_state_dict(part(tensors, "vae."))
-    condition = VIXCondition(**shapes["condition"]) if "condition" in shapes else None
-    latent_scaler = None
-    if "latents" in shapes:
-        latent_scaler = vae.LatentScaler(shapes["latents"], tensors["latents.mean"], tensors["latents.std"])
-    if "denoiser" not in shapes:
-        return LatentGenerator(decoder.eval(), scaler, latent_scaler=latent_scaler, condition=condition)
-    denoiser = diffusion.Denoiser(diffusion.DenoiserShape(**shapes["denoiser"])).to(device)
-    denoiser.load_state_dict(part(tensors, "denoiser."))
-    return LatentGenerator(
-        decoder.eval(), scaler, denoiser.eval(), latent_scaler, shapes["convention"], shapes["steps"], condition,
-        shapes.get("sampler", "ddim"),
-    )  # fmt: skip
+    shapes = json.loads(path.read_text())
+    if network and network not in shapes:
+        raise ValueError(f"{folder} holds no {network}: read it with generate.load, which reads models of any kind")
+    return shapes
 
 
-def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Tensors of one network, without its prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -45,17 +45,17 @@ class GRULayer(torch.autograd.Function):
         d_inner, d_r, d_z, d_n = d.view(4, hidden, count)
         d_u, d_w = d[: 3 * hidden], d[hidden:]
         half = x.new_full((hidden, count), 0.5)
-        dh, kept, fresh = torch.zeros_like(half), torch.empty_like(half), torch.empty_like(half)
+        dh, carried, fresh = torch.zeros_like(half), torch.empty_like(half), torch.empty_like(half)
         r_z_n = gates.view(days, 3, hidden, count).unbind(1)
         for x_t, dx_t, r, z, n, inner_t, now, g in reversed(list(zip(x, dx, *r_z_n, inner, h[:-1], grad, strict=True))):
             dh.add_(g)
-            torch.mul(dh, z, out=kept)
-            torch.sub(dh, kept, out=fresh)
+            torch.mul(dh, z, out=carried)
+            torch.sub(dh, carried, out=fresh)
             torch.addcmul(half, n, n, value=-0.5, out=d_n).mul_(fresh)
-            torch.sub(now, n, out=d_z).mul_(kept).addcmul_(d_z, z, value=-1)
+            torch.sub(now, n, out=d_z).mul_(carried).addcmul_(d_z, z, value=-1)
             torch.mul(d_n, r, out=d_inner)
             torch.mul(d_inner, inner_t, out=d_r).addcmul_(d_r, r, value=-1)
-            torch.addmm(kept, u_back, d_u, out=dh)
+            torch.addmm(carried, u_back, d_u, out=dh)
             if to_x:
                 torch.mm(w_back, d_w, out=dx_t)
             if to_weights:

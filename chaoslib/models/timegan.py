@@ -5,7 +5,6 @@ which is what makes the recurrent loop fast.
 """
 
 import copy
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,8 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from chaoslib.models.gru import GRU
-
-log = logging.getLogger(__name__)
+from chaoslib.models.progress import log_epoch
 
 SUPERVISED_WEIGHT, MOMENT_WEIGHT = 100.0, 100.0  # of the original, in the generator's loss
 RECONSTRUCTION_WEIGHT, AHEAD_WEIGHT = 10.0, 0.1  # of the original, in the embedder's loss
@@ -313,9 +311,6 @@ def epoch_row(phase: str, epoch: int, notes: list[dict[str, float]]) -> dict:
 
 
 def report(row: dict, epochs: int, started: float, log_every: int) -> None:
-    """Log one line every log_every epochs."""
-    epoch = row["epoch"]
-    if epoch % log_every == 0 or epoch == epochs:
-        left = (time.perf_counter() - started) / epoch * (epochs - epoch)
-        terms = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in ("phase", "epoch"))
-        log.info("epoch %d/%d  %s: %s  %.0f s left in this phase", epoch, epochs, row["phase"], terms, left)
+    """Log a row of history and the seconds left in its phase."""
+    terms = {name: value for name, value in row.items() if name not in ("phase", "epoch")}
+    log_epoch(row["epoch"], epochs, terms, started=started, every=log_every, phase=row["phase"])

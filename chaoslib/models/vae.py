@@ -1,21 +1,22 @@
 """The Gaussian variational autoencoder: 50 days of returns in 16 numbers, with a volatility of its own for each day."""
 
-import logging
 import math
 import time
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-log = logging.getLogger(__name__)
+from chaoslib.models.progress import log_epoch
 
 DECODERS = ("gaussian", "mse_varmatch", "mse")
 SUM_HORIZONS = (1, 5, 20, 50)  # days; mean and variance of sums over these horizons are matched
 COND_GROUPS = 4  # parts of a batch, by condition, in each of which they are matched
 FEWEST = 16  # windows that a variance is taken from
+STRESS = "stress"  # the "convention" of `stress_prior`
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,19 @@ class LatentScaler:
     mean: torch.Tensor
     std: torch.Tensor
 
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], convention: str) -> "LatentScaler":
+        """The one that `to_arrays` stored. Raises ValueError unless its own record says that it has this convention."""
+        record = str(arrays.get(f"{convention}_convention", ""))
+        if record != convention:
+            raise ValueError(f"the standardiser stored for {convention!r} latents says {record!r}: run 05_latents again")
+        return cls(record, *(torch.from_numpy(arrays[f"{convention}_{key}"]) for key in ("mean", "std")))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Its moments and its record of its convention, for an .npz file that holds several standardisers."""
+        fields = {"convention": np.array(self.convention), "mean": self.mean.numpy(), "std": self.std.numpy()}
+        return {f"{self.convention}_{key}": value for key, value in fields.items()}
+
     def standardise(self, z: torch.Tensor) -> torch.Tensor:
         return (z - self.mean) / self.std
 
@@ -141,12 +155,18 @@ def fit_latent_scaler(mu: torch.Tensor, logvar: torch.Tensor, convention: str) -
 def stress_prior(mu: torch.Tensor) -> LatentScaler:
     """The biased prior of a stress-filtered VAE, from the posterior means (N, D) of its windows: restoring a draw of
     N(0, s^2 I) gives N(mu_stress, s^2 I) around their mean."""
-    return LatentScaler("stress", mu.mean(dim=0), torch.ones_like(mu[0]))
+    return LatentScaler(STRESS, mu.mean(dim=0), torch.ones_like(mu[0]))
 
 
 def draw_latents(mu: torch.Tensor, logvar: torch.Tensor, convention: str, *, generator: torch.Generator) -> torch.Tensor:
-    """Latents (N, D) of one convention: fresh posterior draws for "post", the means themselves for "mu"."""
-    return draw_posterior(mu, logvar, generator=generator) if convention == "post" else mu
+    """Latents (N, D): fresh posterior draws for "post", the means themselves for "mu", draws of N(0, I) for "prior"."""
+    if convention == "mu":
+        return mu
+    if convention == "post":
+        return draw_posterior(mu, logvar, generator=generator)
+    if convention == "prior":
+        return torch.randn(mu.shape, generator=generator).to(mu)
+    raise ValueError(f"unknown convention {convention!r}: use 'post', 'mu' or 'prior'")
 
 
 def kl_per_dimension(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
@@ -271,7 +291,5 @@ def fit_vae(
             check = vae_loss(model, val, val_cond, beta=beta_now, varmatch_weight=varmatch_weight, generator=fixed)
         means = dict(zip(terms, (totals / len(train)).tolist(), strict=True))
         history.append({"epoch": epoch + 1, "beta": beta_now, **means, **{f"val_{k}": v.item() for k, v in check.items()}})
-        if (epoch + 1) % log_every == 0 or epoch + 1 == epochs:
-            left = (time.perf_counter() - started) / (epoch + 1) * (epochs - epoch - 1)
-            log.info("epoch %d/%d  loss %.4f  val %.4f  %.0f s left", epoch + 1, epochs, means["loss"], check["loss"], left)
+        log_epoch(epoch + 1, epochs, {"loss": means["loss"], "val": check["loss"]}, started=started, every=log_every)
     return model.eval(), pd.DataFrame(history)

@@ -58,8 +58,8 @@ class Tail:
 def tail_of(outcomes: np.ndarray) -> Tail:
     """The tail of forecasts (T, n) given by their outcomes."""
     n = outcomes.shape[1]
-    kept = int(np.floor(DEEPEST * n + 1e-9))
-    return Tail(np.sort(np.partition(outcomes, kept - 1, axis=1)[:, :kept], axis=1), n)
+    size = int(np.floor(DEEPEST * n + 1e-9))
+    return Tail(np.sort(np.partition(outcomes, size - 1, axis=1)[:, :size], axis=1), n)
 
 
 def followed(tail: Tail, path: np.ndarray, days: int) -> tuple[Tail, np.ndarray]:
@@ -86,16 +86,16 @@ def vix_tails(
     The order statistics are linear in log VIX between levels. Give `sample` the same seed at each, so that they move
     smoothly. Raises ValueError for a VIX that the grid does not span, or a horizon longer than the windows.
     """
-    found = {days: [] for days in horizons}
+    parts = {days: [] for days in horizons}
     for level in levels:
         windows = sample(level)
         if max(horizons) > windows.shape[1]:
             raise ValueError(f"a horizon of {max(horizons)} days does not fit in windows of {windows.shape[1]}")
         for days in horizons:
-            found[days].append(tail_of(windows[:, :days].sum(axis=1, dtype=float)[None]))
+            parts[days].append(tail_of(windows[:, :days].sum(axis=1, dtype=float)[None]))
     return {
         days: Tail(scoring.at_vix(np.concatenate([tail.values for tail in tails]), levels, vix), tails[0].n)
-        for days, tails in found.items()
+        for days, tails in parts.items()
     }
 
 
@@ -120,12 +120,12 @@ def historical_tails(path: np.ndarray, first: int, *, horizons: tuple[int, ...],
     """
     if first < window + max(horizons) - 1:
         raise ValueError(f"{first} days before the first forecast: {window + max(horizons) - 1} are needed")
-    found = {}
+    tails = {}
     for days in horizons:
         sums = rolling_sums(path, days)
         ends = np.arange(first, len(path)) - days + 1  # of the stretches known on each day: the next begins at it
-        found[days] = tail_of(np.lib.stride_tricks.sliding_window_view(sums, window)[ends - window])
-    return found
+        tails[days] = tail_of(np.lib.stride_tricks.sliding_window_view(sums, window)[ends - window])
+    return tails
 
 
 def kupiec(hits: np.ndarray, level: float) -> np.ndarray:
@@ -215,8 +215,8 @@ def assess(tail: Tail, outcome: np.ndarray, rival: Tail, *, horizon: int, level:
     uniforms = overlapping_uniforms(len(outcome), horizon=horizon, draws=draws, seed=seed)
     null = uniforms < level
     rank = np.minimum((uniforms * tail.n).astype(int), tail.count(level) - 1)  # beyond the tail nothing enters Z2
-    drawn = np.where(null, tail.values[np.arange(len(outcome)), rank], np.inf)
-    unlucky = 1 - np.mean(np.where(null, drawn / shortfall, 0.0), axis=1) / level
+    outcomes = np.where(null, tail.values[np.arange(len(outcome)), rank], np.inf)
+    unlucky = 1 - np.mean(np.where(null, outcomes / shortfall, 0.0), axis=1) / level
     observed = float(z2(outcome, quantile, shortfall, level))
     losses = [fz0(outcome, each.quantile(level), each.shortfall(level), level) for each in (tail, rival)]
     return {
@@ -252,7 +252,7 @@ def rows(
         are left out
     clamped : (model, seed) -> days whose VIX was out of the model's reach and was replaced by the nearest in reach
     """
-    found = []
+    table = []
     for (model, number), tails in forecasts.items():
         for horizon, tail in tails.items():
             ours, outcome = followed(tail, path, horizon)
@@ -260,8 +260,8 @@ def rows(
             for level in levels:
                 row = assess(ours, outcome, theirs, horizon=horizon, level=level, draws=draws, seed=seed)
                 row |= {"model": model, "seed": number, "split": split, "clamped": (clamped or {}).get((model, number), 0)}
-                found.append(row)
-    return pd.DataFrame(found)[COLUMNS]
+                table.append(row)
+    return pd.DataFrame(table)[COLUMNS]
 
 
 def loss_gaps(
@@ -273,14 +273,14 @@ def loss_gaps(
     """
     if len({model for model, _ in forecasts}) < len(forecasts):
         raise ValueError(f"a model has several seeds: give one of each, not {list(forecasts)}")
-    found = {}
+    gaps = {}
     for days in next(iter(forecasts.values())):
         losses = {}
         for (model, _), tails in forecasts.items():
             tail, outcome = followed(tails[days], path, days)
             losses[model] = fz0(outcome, tail.quantile(level), tail.shortfall(level), level)
-        found[days] = {model: loss - losses[rival] for model, loss in losses.items() if model != rival}
-    return found
+        gaps[days] = {model: loss - losses[rival] for model, loss in losses.items() if model != rival}
+    return gaps
 
 
 def by_year(
@@ -288,7 +288,7 @@ def by_year(
     *, levels: tuple[float, ...] = (0.01, 0.05),
 ) -> pd.DataFrame:  # fmt: skip
     """Hits of each calendar year, by the day of the forecast: model, seed, horizon_days, level, year, n, hits, expected."""
-    years, found = pd.DatetimeIndex(dates).year, []
+    years, parts = pd.DatetimeIndex(dates).year, []
     for (model, seed), tails in forecasts.items():
         for days, tail in tails.items():
             tail, outcome = followed(tail, path, days)
@@ -296,6 +296,6 @@ def by_year(
                 hits = pd.Series(outcome < tail.quantile(level)).groupby(years[: len(outcome)])
                 counted = hits.agg(["size", "sum"]).rename(columns={"size": "n", "sum": "hits"}).rename_axis("year")
                 row = {"model": model, "seed": seed, "horizon_days": days, "level": level}
-                found.append(counted.reset_index().assign(**row, expected=level * counted["n"].to_numpy()))
+                parts.append(counted.reset_index().assign(**row, expected=level * counted["n"].to_numpy()))
     columns = ["model", "seed", "horizon_days", "level", "year", "n", "hits", "expected"]
-    return pd.concat(found, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[columns]

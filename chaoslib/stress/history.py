@@ -13,7 +13,7 @@ def episodes(returns: pd.DataFrame, ends: dict[str, int], months: list[int], *, 
     Each has name, date, vix (of the day before), split (of its first day) and log_returns (days,). Months outside the
     history, or too near its end, are left out.
     """
-    found = []
+    rows = []
     for month in months:
         begins = pd.Timestamp(year=month // 100, month=month % 100, day=1)
         first = int(returns["date"].searchsorted(begins))
@@ -22,11 +22,11 @@ def episodes(returns: pd.DataFrame, ends: dict[str, int], months: list[int], *, 
         split = next(name for name, end in ends.items() if first < end)
         row = {"name": f"{begins:%b %Y}", "date": returns["date"].iloc[first], "split": split}
         row["vix"] = float(returns["vix_previous"].iloc[first])
-        found.append(row | {"log_returns": returns["log_return"].to_numpy()[first : first + days]})
-    return found
+        rows.append(row | {"log_returns": returns["log_return"].to_numpy()[first : first + days]})
+    return rows
 
 
 def place_in_fan(log_returns: np.ndarray, fan: np.ndarray) -> dict[str, float]:
     """For each outcome of a realised path (L,), the share of generated windows (N, L) with a smaller one."""
-    happened, generated = metrics.window_outcomes(log_returns[None]), metrics.window_outcomes(fan)
-    return {name: float(np.mean(generated[name] < value[0])) for name, value in happened.items()}
+    realised, generated = metrics.window_outcomes(log_returns[None]), metrics.window_outcomes(fan)
+    return {name: float(np.mean(generated[name] < value[0])) for name, value in realised.items()}

@@ -106,15 +106,15 @@ def measure(values: np.ndarray, days: int) -> dict[str, float]:
         raise ValueError(f"the portfolio is worth {np.median(values[:, 0]):g} after a day: return values that start from 1")
     losses = 1 - values[:, days - 1]
     fallen = drawdowns(values[:, :days])
-    found = {}
+    row = {}
     for confidence in CONFIDENCE:
         name = f"{100 * confidence:.0f}"
-        found |= named(f"var_{name}", quantile_interval(losses, confidence))
-        found |= named(f"es_{name}", shortfall_interval(losses, confidence))
-    found |= named("mdd_p95", quantile_interval(fallen.max(axis=1), 0.95))
+        row |= named(f"var_{name}", quantile_interval(losses, confidence))
+        row |= named(f"es_{name}", shortfall_interval(losses, confidence))
+    row |= named("mdd_p95", quantile_interval(fallen.max(axis=1), 0.95))
     wet = np.sum(fallen > 1e-12, axis=1)
     reach = 1.96 * wet.std() / np.sqrt(n)
-    return found | named("under_water", (wet.mean(), wet.mean() - reach, wet.mean() + reach))
+    return row | named("under_water", (wet.mean(), wet.mean() - reach, wet.mean() + reach))
 
 
 def named(name: str, values: tuple[float, float, float]) -> dict[str, float]:
@@ -146,14 +146,14 @@ def stress_rows(
 
     Raises ValueError for a portfolio that does not return one value a scenario and day.
     """
-    found = []
+    rows = []
     for name, portfolio in (portfolios or PORTFOLIOS).items():
         values = np.asarray(portfolio(log_returns, vix), dtype=float)
         if values.shape != log_returns.shape:
             raise ValueError(f"{name} returned values of shape {values.shape} for paths of shape {log_returns.shape}")
         for days in horizons:
-            found.append({"portfolio": name, "target_vix": vix, "horizon_days": days, **measure(values, days)})
-    return pd.DataFrame(found)
+            rows.append({"portfolio": name, "target_vix": vix, "horizon_days": days, **measure(values, days)})
+    return pd.DataFrame(rows)
 
 
 def reverse_stress(vix: np.ndarray, losses: np.ndarray, limit: float) -> float:
@@ -177,15 +177,15 @@ def reverse_rows(curves: pd.DataFrame, limits: list[float]) -> pd.DataFrame:
     Columns model, seed, portfolio, horizon_days, limit, vix, vix_low and vix_high, from the ends of the interval of es_99,
     and at_lowest: the limit is passed at the least VIX asked, so that the answer is that or less.
     """
-    found, keys = [], ["model", "seed", "portfolio", "horizon_days"]
+    rows, keys = [], ["model", "seed", "portfolio", "horizon_days"]
     ends = {"vix": "es_99", "vix_low": "es_99_high", "vix_high": "es_99_low"}
     for key, group in curves.sort_values("target_vix", kind="stable").groupby(keys, sort=False):
         levels = group["target_vix"].to_numpy()
         for limit in limits:
             reached = {name: reverse_stress(levels, group[column].to_numpy(), limit) for name, column in ends.items()}
             row = dict(zip(keys, key, strict=True)) | {"limit": limit} | reached
-            found.append(row | {"at_lowest": reached["vix"] == levels[0]})
-    return pd.DataFrame(found)
+            rows.append(row | {"at_lowest": reached["vix"] == levels[0]})
+    return pd.DataFrame(rows)
 
 
 def drift_rows(curves: dict[float, np.ndarray], *, horizon: int) -> pd.DataFrame:
@@ -194,12 +194,12 @@ def drift_rows(curves: dict[float, np.ndarray], *, horizon: int) -> pd.DataFrame
     Columns target_vix, mean and median of the sums, es_99 of the index, and es_99_driftless, the same with the mean
     return of these scenarios taken off every day.
     """
-    found = []
-    for vix, made in curves.items():
-        days = np.asarray(made, dtype=float)[:, :horizon]
+    rows = []
+    for vix, scenarios in curves.items():
+        days = np.asarray(scenarios, dtype=float)[:, :horizon]
         losses = {"es_99": days, "es_99_driftless": days - days.mean()}
         row = {"target_vix": vix, "mean": days.sum(axis=1).mean(), "median": np.median(days.sum(axis=1))}
         for name, moved in losses.items():
             row[name] = shortfall_interval(1 - long_index(moved)[:, -1], 0.99)[0]
-        found.append(row)
-    return pd.DataFrame(found)
+        rows.append(row)
+    return pd.DataFrame(rows)

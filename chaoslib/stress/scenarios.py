@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from chaoslib.models.generate import LatentGenerator
 from chaoslib.pipeline.files import sha256, whole_file, write
 
 log = logging.getLogger(__name__)
+ONE_AT_A_TIME = threading.Lock()  # of the threads that change torch's number of threads
 
 WEIGHTS = Path(__file__).parent / "weights"  # of the published run, seed 0: for sampling alone, in half precision
 
@@ -42,14 +44,14 @@ def published(model: str = "cond_norm") -> LatentGenerator:
     for name, digest in known[model]["files"].items():
         if sha256(WEIGHTS / model / name) != digest:
             raise ValueError(f"chaoslib/stress/weights/{model}/{name} was changed: install the package again")
-    return generate.load(WEIGHTS / model, device="cuda" if torch.cuda.is_available() else "cpu")
+    return generate.load_latent(WEIGHTS / model, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def require_forecaster(generator: LatentGenerator, name: str) -> LatentGenerator:
     """The generator itself; raises ValueError unless it is told the VIX before a window, and so may say what follows."""
     if generator.vix_at != "start":
-        told = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
-        raise ValueError(f"{name} is told {told}: for what follows a VIX use cond_norm or cond_start")
+        anchor = "no VIX" if generator.condition is None else "the VIX at the window's end, which looks back on the window"
+        raise ValueError(f"{name} is told {anchor}: for what follows a VIX use cond_norm or cond_start")
     return generator
 
 
@@ -74,7 +76,7 @@ def ready(vix: float, *, n: int, days: int, model: str) -> LatentGenerator:
         raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day, in whole numbers")
     if np.ndim(vix) != 0:
         raise ValueError("vix is one number for a set of scenarios: call once for each level")
-    generator.asked(vix, 1)
+    generator.resolve_vix(vix, 1, within_reach=True)
     if days > generator.scaler.seq_len:
         log.warning("%d days are chained windows of %d: experimental, see notebook 11", days, generator.scaler.seq_len)
     return generator
@@ -87,14 +89,28 @@ def chunks(generator: LatentGenerator, vix: float, *, n: int, days: int, seed: i
     """
     law = VIXLaw(**read_weights()["vix_law"])
 
-    def make(start: int) -> np.ndarray:
-        made = chain(generator, law, np.full(generate.CHUNK, float(vix)), days=days, seed=(seed, start // generate.CHUNK))
-        return made[: n - start]
+    def part(start: int) -> np.ndarray:
+        levels = np.full(generate.CHUNK, float(vix))
+        return chain(generator, law, levels, days=days, seed=(seed, start // generate.CHUNK))[: n - start]
 
     starts, workers = range(first, n, generate.CHUNK), torch.get_num_threads()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(workers, initializer=use_one_thread) as pool:
         for block in range(0, len(starts), 2 * workers):  # bounds what is made ahead of its use
-            yield from pool.map(make, starts[block : block + 2 * workers])
+            yield from pool.map(part, starts[block : block + 2 * workers])
+
+
+def use_one_thread() -> None:
+    """Let torch compute on one thread in the calling thread, which is new, and leave every other thread its number.
+
+    `torch.set_num_threads` sets two numbers: that of the calling thread, and the one with which threads begin that have
+    not used torch yet. A thread that lives for nothing else sets the second one back.
+    """
+    with ONE_AT_A_TIME:
+        others = torch.get_num_threads()  # a new thread has what new threads begin with
+        torch.set_num_threads(1)
+        restorer = threading.Thread(target=torch.set_num_threads, args=(others,))
+        restorer.start()
+        restorer.join()
 
 
 def chain(generator: LatentGenerator, law: VIXLaw, vix: np.ndarray, *, days: int, seed: tuple[int, ...]) -> np.ndarray:
@@ -102,13 +118,13 @@ def chain(generator: LatentGenerator, law: VIXLaw, vix: np.ndarray, *, days: int
 
     A VIX that is drawn outside the training windows' range is replaced by the nearest inside.
     """
-    length, parts, draw = generator.scaler.seq_len, [], 0
+    length, parts, law_seed = generator.scaler.seq_len, [], 0
     for link in range(-(-days // length)):
         if parts:
-            drawn = law.draw(parts[-1], vix, rng=np.random.default_rng(draw))
-            vix = np.clip(drawn, generator.condition.lowest, generator.condition.highest)
-        noise, draw = np.random.SeedSequence((*seed, link)).generate_state(2)
-        parts.append(generator.sample(len(vix), seed=int(noise), vix=vix))
+            vix_end = law.draw(parts[-1], vix, rng=np.random.default_rng(law_seed))
+            vix = np.clip(vix_end, generator.condition.lowest, generator.condition.highest)
+        model_seed, law_seed = np.random.SeedSequence((*seed, link)).generate_state(2)
+        parts.append(generator.sample(len(vix), seed=int(model_seed), vix=vix))
     return np.concatenate(parts, axis=1)[:, :days]
 
 
@@ -132,38 +148,38 @@ def to_parquet(
     if shard < generate.CHUNK or shard % generate.CHUNK:
         raise ValueError(f"shard is {shard}: use a multiple of {generate.CHUNK}")
     generator, folder, shipped = ready(vix, n=n, days=days, model=model), Path(folder), read_weights()
-    asked = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
+    request = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
     chained = days > generator.scaler.seq_len
-    asked |= {"weights": shipped["models"][model], "vix_law": shipped["vix_law"] if chained else None}
-    asked |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
-    asked |= {"experimental": chained, "unit": "daily log-returns, fractions"}
-    asked |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
-    asked |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
+    request |= {"weights": shipped["models"][model], "vix_law": shipped["vix_law"] if chained else None}
+    request |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
+    request |= {"experimental": chained, "unit": "daily log-returns, fractions"}
+    request |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
+    request |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
     sidecar = folder / "_scenarios.json"
     if not sidecar.exists():
         if any(folder.glob("scenarios-*.parquet")):
             raise ValueError(f"{folder} holds scenarios that no {sidecar.name} describes: choose an empty folder")
         folder.mkdir(parents=True, exist_ok=True)
-        write(sidecar, asked | {"finished_utc": None, "files": {}})
+        write(sidecar, request | {"finished_utc": None, "files": {}})
     written = json.loads(sidecar.read_text())
-    if other := [key for key in asked if written.get(key) != asked[key]]:
+    if other := [key for key in request if written.get(key) != request[key]]:
         raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
     done, finished = written["files"], written["finished_utc"]
     paths = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
     for number, path in enumerate(tqdm(paths, disable=not progress, desc="writing", unit="shard")):
         if not path.exists() or done.get(path.name) != sha256(path):
-            write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), asked)
+            write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), request)
             done[path.name], finished = sha256(path), None
-            write(sidecar, asked | {"finished_utc": None, "files": done})
+            write(sidecar, request | {"finished_utc": None, "files": done})
     if not finished:
-        write(sidecar, asked | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
+        write(sidecar, request | {"finished_utc": datetime.now(UTC).isoformat(timespec="seconds"), "files": done})
     return sidecar
 
 
-def write_shard(path: Path, generator: LatentGenerator, rows: range, asked: dict) -> None:
+def write_shard(path: Path, generator: LatentGenerator, rows: range, request: dict) -> None:
     """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk."""
-    schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, asked["days"] + 1))])
-    parts = chunks(generator, asked["vix"], n=rows.stop, days=asked["days"], seed=asked["seed"], first=rows.start)
+    schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, request["days"] + 1))])
+    parts = chunks(generator, request["vix"], n=rows.stop, days=request["days"], seed=request["seed"], first=rows.start)
     with whole_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
         first = rows.start
         for chunk in parts:

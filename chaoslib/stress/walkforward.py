@@ -67,7 +67,7 @@ def forecast_year(returns: pd.DataFrame, year: int, params: dict, *, device: str
     cut = windows.cut_windows(known, seq_len=params["SEQ_LEN"])
     n, seed = params["N_SAMPLES"], params["SEED"]
     gjr = classical.fit_gjr(path[: len(known)])
-    found = {
+    forecasts = {
         "gjr_fhs": backtest.gjr_tails(gjr, gjr.filter(path)[len(known) :], horizons=horizons, n=n, seed=seed),
         "hs_500": backtest.historical_tails(path, len(known), horizons=horizons),
     }
@@ -77,19 +77,19 @@ def forecast_year(returns: pd.DataFrame, year: int, params: dict, *, device: str
         exponent=fit_vix_exponent(cut["windows"], cut["vix_start"]),
     )  # fmt: skip
     levels = np.geomspace(vix.min(), vix.max(), params["GRID"])
-    found["vix_scaled"] = backtest.vix_tails(lambda level: scaled(np.full(n, level)), levels, vix, horizons=horizons)
+    forecasts["vix_scaled"] = backtest.vix_tails(lambda level: scaled(np.full(n, level)), levels, vix, horizons=horizons)
     for name, normalise in MODELS.items():
         started = time.perf_counter()
         model = fit_conditional(known, params, normalise=normalise, device=device)
-        given = model.condition.nearest(vix)
-        arrays[f"{name}_clamped"] = np.array(np.sum(given != vix))
-        levels = np.geomspace(given.min(), given.max(), params["GRID"])
-        found[name] = backtest.vix_tails(
-            lambda level, model=model: model.sample(n, vix=level, seed=seed), levels, given, horizons=horizons
+        within = model.condition.nearest(vix)
+        arrays[f"{name}_clamped"] = np.array(np.sum(within != vix))
+        levels = np.geomspace(within.min(), within.max(), params["GRID"])
+        forecasts[name] = backtest.vix_tails(
+            lambda level, model=model: model.sample(n, vix=level, seed=seed), levels, within, horizons=horizons
         )
         log.info("%d: %s fitted to %d windows and asked in %.0f s", year, name, len(cut["windows"]),
                      time.perf_counter() - started)  # fmt: skip
-    for name, tails in found.items():
+    for name, tails in forecasts.items():
         arrays |= {f"{name}_{days}": tail.values.astype(np.float32) for days, tail in tails.items()}
         arrays[f"{name}_n"] = np.array(next(iter(tails.values())).n)
     return arrays

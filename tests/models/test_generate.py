@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from chaoslib.evaluation import conditional, metrics
+from chaoslib.evaluation import metrics
 from chaoslib.market.vix import VIXCondition
 from chaoslib.models import diffusion, generate, timegan, vae
-from chaoslib.pipeline import files, runs
+from chaoslib.pipeline import files, reruns, runs
 
 
 def saved(generator, folder):
@@ -206,9 +206,9 @@ def test_real_windows_may_have_any_vix(toy_conditional, toy_vix_windows, toy_vix
 
 
 def test_guidance_is_refused_where_there_is_none(toy_generator, toy_conditional):
-    for model, given in ((toy_generator, {}), (prior_of(toy_generator), {}), (prior_of(toy_conditional), {"vix": 20.0})):
+    for model, options in ((toy_generator, {}), (prior_of(toy_generator), {}), (prior_of(toy_conditional), {"vix": 20.0})):
         with pytest.raises(ValueError, match="only a conditional diffusion has one"):
-            model.sample(2, guidance=2.0, **given)
+            model.sample(2, guidance=2.0, **options)
 
 
 @pytest.mark.parametrize("guidance", [-1.0, float("nan"), float("inf")])
@@ -272,6 +272,24 @@ def test_a_loaded_conditional_model_samples_the_same_windows(toy_conditional, tm
     np.testing.assert_array_equal(loaded.sample(30, **options), model.sample(30, **options))
     real = model.sample(30, vix=vix, seed=9)
     np.testing.assert_array_equal(loaded.reconstruct(real, vix), model.reconstruct(real, vix))
+
+
+@HOW
+def test_the_vix_of_a_call_is_resolved_once(toy_conditional, monkeypatch, how):
+    monkeypatch.setattr(generate, "CHUNK", 2)
+    calls, real = [], generate.LatentGenerator.resolve_vix
+    monkeypatch.setattr(generate.LatentGenerator, "resolve_vix", lambda *a, **k: calls.append(a[1]) or real(*a, **k))
+    ask(toy_conditional, how, 5, vix=20.0)
+    assert calls == [20.0]
+
+
+@pytest.mark.parametrize("vix", [25.0, np.array([12.0, 25.0, 50.0])])
+def test_a_resolved_vix_is_in_index_points_and_as_the_networks_take_it(toy_conditional, toy_generator, vix):
+    levels, cond = toy_conditional.resolve_vix(vix, 3)
+    np.testing.assert_array_equal(levels, np.broadcast_to(vix, 3))
+    np.testing.assert_array_equal(cond, toy_conditional.scaler.standardise_vix(levels))
+    assert (cond.shape, cond.dtype) == ((3, 1), torch.float32)
+    assert toy_generator.resolve_vix(None, 3) == (None, None)
 
 
 def test_one_number_is_that_number_for_every_window(toy_conditional):
@@ -372,7 +390,7 @@ def test_beyond_what_the_networks_are_told_the_power_law_goes_on_alone(toy_condi
     np.testing.assert_allclose(at_70, (70 / 50) ** 0.8 * at_50, rtol=1e-5)
 
 
-# Temperature, stress scale and bias
+# Temperature, stress scale and mean factor
 
 
 def heard(model: generate.LatentGenerator, n: int, **options) -> torch.Tensor:
@@ -403,7 +421,7 @@ KINDS = pytest.mark.parametrize("kind", ["prior", "stress", "diffusion"])
 def test_as_trained_is_the_default(toy_generator, toy_stress, kind):
     model = kinds(toy_generator, toy_stress)[kind]
     plain = model.sample(40, seed=3)
-    np.testing.assert_array_equal(model.sample(40, seed=3, temperature=1.0, stress_scale=1.0, bias=1.0), plain)
+    np.testing.assert_array_equal(model.sample(40, seed=3, temperature=1.0, stress_scale=1.0, mean_factor=1.0), plain)
     generator = torch.Generator().manual_seed(3)
     z = model.sample_latents(40, generator=generator)
     np.testing.assert_array_equal(model.decode(z, generator=generator), plain)
@@ -430,27 +448,27 @@ def test_only_the_product_of_temperature_and_stress_scale_matters(toy_generator,
     assert not np.array_equal(made[0], model.sample(20, seed=1))
 
 
-@pytest.mark.parametrize("bias", [-1.0, 0.0, 0.5, 1.0, 2.0])
-def test_latents_of_stress_lie_around_bias_times_their_mean(toy_stress, bias):
-    centre = bias * toy_stress.latent_scaler.mean
-    torch.testing.assert_close(heard(toy_stress, 8, bias=bias, temperature=0.0), centre.expand(8, -1))
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.0, 2.0])
+def test_latents_of_stress_lie_around_the_factor_times_their_mean(toy_stress, factor):
+    centre = factor * toy_stress.latent_scaler.mean
+    torch.testing.assert_close(heard(toy_stress, 8, mean_factor=factor, temperature=0.0), centre.expand(8, -1))
     noise = heard(dataclasses.replace(toy_stress, latent_scaler=None), 500, seed=1)  # the same draws around zero
-    torch.testing.assert_close(heard(toy_stress, 500, seed=1, bias=bias, stress_scale=1.5), centre + 1.5 * noise)
+    torch.testing.assert_close(heard(toy_stress, 500, seed=1, mean_factor=factor, stress_scale=1.5), centre + 1.5 * noise)
     assert noise.std().item() == pytest.approx(1, abs=0.05)
 
 
-def test_without_a_bias_a_stress_model_is_its_prior(toy_stress):
+def test_at_a_factor_of_zero_a_stress_model_is_its_prior(toy_stress):
     plain = dataclasses.replace(toy_stress, latent_scaler=None)
-    np.testing.assert_array_equal(toy_stress.sample(30, seed=5, bias=0.0), plain.sample(30, seed=5))
+    np.testing.assert_array_equal(toy_stress.sample(30, seed=5, mean_factor=0.0), plain.sample(30, seed=5))
 
 
 def test_the_stress_prior_makes_wild_windows(toy_stress, toy_generator):
     assert toy_stress.sample(1000).std() > 1.2 * prior_of(toy_generator).sample(1000).std()
 
 
-def test_a_bias_leaves_the_model_as_it_was(toy_stress):
+def test_a_mean_factor_leaves_the_model_as_it_was(toy_stress):
     before = toy_stress.sample(10)
-    toy_stress.sample(10, bias=3.0)
+    toy_stress.sample(10, mean_factor=3.0)
     np.testing.assert_array_equal(toy_stress.sample(10), before)
 
 
@@ -458,7 +476,7 @@ def test_a_loaded_stress_model_keeps_its_place(toy_stress, tmp_path):
     loaded = generate.load(saved(toy_stress, tmp_path / "stress"))
     assert loaded.latent_scaler.convention == "stress"
     torch.testing.assert_close(loaded.latent_scaler.mean, toy_stress.latent_scaler.mean, rtol=0, atol=0)
-    options = {"seed": 4, "temperature": 1.3, "bias": 1.5}
+    options = {"seed": 4, "temperature": 1.3, "mean_factor": 1.5}
     np.testing.assert_array_equal(loaded.sample(30, **options), toy_stress.sample(30, **options))
     assert not np.array_equal(loaded.sample(30), dataclasses.replace(loaded, latent_scaler=None).sample(30))
 
@@ -469,9 +487,9 @@ def test_a_round_trip_passes_the_stress_prior_by(toy_stress, toy_windows):
 
 
 @pytest.mark.parametrize("kind", ["prior", "diffusion"])
-def test_a_bias_is_refused_where_there_is_none(toy_generator, toy_stress, kind):
-    with pytest.raises(ValueError, match="bias is 0, but only a stress-filtered VAE has one: leave it at 1"):
-        kinds(toy_generator, toy_stress)[kind].sample(2, bias=0.0)
+def test_a_mean_factor_is_refused_where_there_is_none(toy_generator, toy_stress, kind):
+    with pytest.raises(ValueError, match="mean_factor is 0, but only a stress-filtered VAE has one: leave it at 1"):
+        kinds(toy_generator, toy_stress)[kind].sample(2, mean_factor=0.0)
 
 
 def test_a_stress_prior_does_not_restore_the_latents_of_a_denoiser(toy_generator, toy_stress):
@@ -486,6 +504,25 @@ def test_a_spread_that_is_no_number_of_zero_or_more_is_refused(toy_generator, to
     model = {**kinds(toy_generator, toy_stress), "timegan": toy_timegan}[kind]
     with pytest.raises(ValueError, match=f"{knob} is {value:g}: give a number of 0 or more"):
         model.sample(2, **{knob: value})
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_mean_factor_that_is_no_number_is_refused(toy_generator, toy_stress, factor):
+    for model in (toy_generator, toy_stress):
+        with pytest.raises(ValueError, match=r"mean_factor is .*: give a finite number"):
+            model.sample(5, mean_factor=factor)
+
+
+def test_a_stress_filtered_vae_says_so_and_no_other(toy_generator, toy_stress, toy_conditional, tmp_path):
+    assert toy_stress.is_stress
+    assert generate.load(saved(toy_stress, tmp_path / "stress")).is_stress
+    for model in (toy_generator, prior_of(toy_generator), toy_conditional, prior_of(toy_conditional)):
+        assert not model.is_stress
+
+
+def test_a_vae_alone_has_no_standardiser_of_latents(toy_generator):
+    with pytest.raises(ValueError, match="a VAE alone would be decoded as 'post' latents"):
+        dataclasses.replace(prior_of(toy_generator), latent_scaler=toy_generator.latent_scaler)
 
 
 # TimeGAN
@@ -542,7 +579,7 @@ def test_a_saved_and_loaded_timegan_samples_the_same_windows(toy_timegan, tmp_pa
     loaded = generate.load(run.folder)
     assert loaded.model.shape == shape
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
-    options = {"seed": 6, "temperature": 1.5, "bias": -0.4}
+    options = {"seed": 6, "temperature": 1.5, "noise_mean": -0.4}
     assert loaded.sample(30, **options).tobytes() == model.sample(30, **options).tobytes()
 
 
@@ -554,27 +591,27 @@ def test_timegan_without_spread_makes_one_window(toy_timegan):
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 1.7])
-@pytest.mark.parametrize("bias", [-2.0, 0.0, 0.5])
-def test_noise_of_timegan_has_the_spread_and_the_bias_it_is_asked_for(toy_timegan, monkeypatch, spread, bias):
+@pytest.mark.parametrize("mean", [-2.0, 0.0, 0.5])
+def test_noise_of_timegan_has_the_spread_and_the_mean_it_is_asked_for(toy_timegan, monkeypatch, spread, mean):
     noise = torch.randn(10, 1, 20, generator=torch.Generator().manual_seed(0))
-    given, real = [], timegan.TimeGAN.forward
-    monkeypatch.setattr(timegan.TimeGAN, "forward", lambda self, z: given.append(z) or real(self, z))
-    toy_timegan.sample(20, temperature=spread, bias=bias)
-    torch.testing.assert_close(given[0], bias + spread * noise)
+    heard, real = [], timegan.TimeGAN.forward
+    monkeypatch.setattr(timegan.TimeGAN, "forward", lambda self, z: heard.append(z) or real(self, z))
+    toy_timegan.sample(20, temperature=spread, noise_mean=mean)
+    torch.testing.assert_close(heard[0], mean + spread * noise)
 
 
 @pytest.mark.parametrize(("push", "extreme"), [(-1000.0, -0.2), (1000.0, 0.1)])
 def test_no_sample_of_timegan_exceeds_the_extremes_of_training(toy_timegan, push, extreme):
     loud = copy.deepcopy(toy_timegan.model)
     torch.nn.init.constant_(loud.recovery.head.bias, push)
-    made = generate.TimeGANGenerator(loud).sample(20, stress_scale=1000.0, bias=push)
+    made = generate.TimeGANGenerator(loud).sample(20, stress_scale=1000.0, noise_mean=push)
     np.testing.assert_allclose(made, extreme, atol=1e-6)
 
 
 def test_timegan_as_trained_is_the_default(toy_timegan):
     plain = toy_timegan.sample(20)
-    np.testing.assert_array_equal(toy_timegan.sample(20, temperature=1.0, stress_scale=1.0, bias=0.0), plain)
-    for turned in ({"temperature": 2.0}, {"stress_scale": 2.0}, {"bias": 0.5}):
+    np.testing.assert_array_equal(toy_timegan.sample(20, temperature=1.0, stress_scale=1.0, noise_mean=0.0), plain)
+    for turned in ({"temperature": 2.0}, {"stress_scale": 2.0}, {"noise_mean": 0.5}):
         assert not np.isclose(toy_timegan.sample(20, **turned), plain).all(axis=1).any()
 
 
@@ -584,10 +621,10 @@ def test_only_the_product_of_temperature_and_stress_scale_matters_to_timegan(toy
     np.testing.assert_array_equal(made[0], made[2])
 
 
-@pytest.mark.parametrize("given", [{"vix": 20.0}, {"vix": np.full(2, 20.0)}, {"guidance": 2.0}, {"guidance": 0.0}])
-def test_timegan_knows_no_vix(toy_timegan, given):
+@pytest.mark.parametrize("options", [{"vix": 20.0}, {"vix": np.full(2, 20.0)}, {"guidance": 2.0}, {"guidance": 0.0}])
+def test_timegan_knows_no_vix(toy_timegan, options):
     with pytest.raises(ValueError, match=r"knows no VIX: leave vix and guidance out, or load a 06_diffusion\.cond_"):
-        toy_timegan.sample(2, **given)
+        toy_timegan.sample(2, **options)
 
 
 @pytest.mark.parametrize("n", [0, -1])
@@ -596,33 +633,37 @@ def test_no_windows_of_timegan_are_refused(toy_timegan, n):
         toy_timegan.sample(n)
 
 
-# Turning the knobs
+@pytest.mark.parametrize("mean", [float("nan"), float("-inf")])
+def test_a_noise_mean_that_is_no_number_is_refused(toy_timegan, mean):
+    with pytest.raises(ValueError, match=r"noise_mean is .*: give a finite number"):
+        toy_timegan.sample(5, noise_mean=mean)
 
 
-def test_knobs_are_turned_one_at_a_time(toy_timegan, toy_stress, toy_generator):
-    as_trained = {"timegan": 0.0, "vae_stress": 1.0}
-    for name, model in (("timegan", toy_timegan), ("vae_stress", toy_stress)):
-        rows = conditional.turn_knobs(name, model, n=60, seed=2)
-        assert set(rows["model"]) == {name}
-        spreads, biases = rows[rows["knob"] == "spread"], rows[rows["knob"] == "bias"]
-        assert len(spreads) + len(biases) == len(rows)
-        assert spreads["value"].tolist() == list(conditional.SPREADS)
-        assert biases["value"].tolist() == [as_trained[name] + step for step in conditional.BIASES]
-        for knob, table in (("stress_scale", spreads), ("bias", biases)):
-            for row in table.itertuples():
-                volatility = metrics.realised_vol(model.sample(60, seed=2, **{knob: row.value}))
-                np.testing.assert_allclose([row.q05, row.q50, row.q95], np.quantile(volatility, [0.05, 0.5, 0.95]))
-        plain = ["q05", "q50", "q95"]
-        middle = spreads.loc[spreads["value"] == 1.0, plain], biases.loc[biases["value"] == as_trained[name], plain]
-        np.testing.assert_array_equal(*middle)  # as trained, both panels show the same model
-    assert set(conditional.turn_knobs("vae_prior", prior_of(toy_generator), n=20)["knob"]) == {"spread"}
+# One loader a family
 
 
-@pytest.mark.parametrize("bias", [float("nan"), float("inf")])
-def test_a_bias_that_is_no_number_is_refused(toy_generator, bias):
-    with pytest.raises(ValueError, match=r"bias is .*: give a finite number"):
-        toy_generator.sample(5, bias=bias)
+def test_each_family_has_its_loader(toy_generator, toy_stress, toy_timegan, tmp_path):
+    for kind, model in (kinds(toy_generator, toy_stress) | {"timegan": toy_timegan}).items():
+        folder = saved(model, tmp_path / kind)
+        ours, other = generate.load_latent, generate.load_timegan
+        if kind == "timegan":
+            ours, other = other, ours
+        np.testing.assert_array_equal(ours(folder).sample(5), model.sample(5))
+        with pytest.raises(ValueError, match=f"{kind} holds no (vae|timegan): read it with generate.load"):
+            other(folder)
 
 
-def test_knobs_of_a_diffusion_are_its_spread_alone(toy_generator):
-    assert set(conditional.turn_knobs("ldm_post", toy_generator, n=20)["knob"]) == {"spread"}
+@pytest.mark.parametrize("read", [generate.load_latent, generate.load_timegan])
+def test_a_loader_of_a_family_says_what_an_empty_folder_lacks(tmp_path, read):
+    with pytest.raises(FileNotFoundError, match=r"holds no model\.json: it is not the folder of a finished 03_vae"):
+        read(tmp_path)
+
+
+def test_neither_family_is_reached_through_the_loader_of_the_other(root):
+    """So that a change of one does not rerun the stages of the other."""
+    names = {}
+    for loader in ("load_latent", "load_timegan"):
+        code = f"from chaoslib.models import generate\ngenerate.{loader}('here')"
+        names[loader] = {name.rsplit(".", 1)[0] for name, _ in reruns.reached(code, root / "chaoslib")}
+    assert {"models.vae", "models.diffusion"} <= names["load_latent"] - names["load_timegan"]
+    assert "models.timegan" in names["load_timegan"] - names["load_latent"]

@@ -301,6 +301,47 @@ def test_latent_scaler_standardises_its_own_convention(convention):
 def test_unknown_convention_is_refused():
     with pytest.raises(ValueError, match="'post' or 'mu'"):
         vae.fit_latent_scaler(torch.zeros(3, 2), torch.zeros(3, 2), "prior")
+    with pytest.raises(ValueError, match="'post', 'mu' or 'prior'"):
+        vae.draw_latents(torch.zeros(3, 2), torch.zeros(3, 2), "posterior", generator=seeded())
+
+
+def test_draws_of_the_prior_do_not_know_the_posterior():
+    mu, logvar = torch.full((5000, 2), 9.0), torch.full((5000, 2), -3.0)
+    z = vae.draw_latents(mu, logvar, "prior", generator=seeded(2))
+    assert torch.equal(z, torch.randn(5000, 2, generator=seeded(2)))
+
+
+def stored_scalers() -> dict[str, np.ndarray]:
+    """Both standardisers of the same latents, as they lie side by side in an archive."""
+    mu = torch.randn(500, 4, generator=seeded())
+    scalers = [vae.fit_latent_scaler(mu, torch.zeros_like(mu), convention) for convention in ("post", "mu")]
+    return {key: value for scaler in scalers for key, value in scaler.to_arrays().items()}
+
+
+@pytest.mark.parametrize("convention", ["post", "mu"])
+def test_a_stored_standardiser_comes_back_by_its_convention(tmp_path, convention):
+    np.savez(tmp_path / "latents.npz", allow_pickle=False, **stored_scalers())
+    with np.load(tmp_path / "latents.npz", allow_pickle=False) as archive:
+        scaler = vae.LatentScaler.from_arrays(dict(archive), convention)
+    mu = torch.randn(500, 4, generator=seeded())
+    expected = vae.fit_latent_scaler(mu, torch.zeros_like(mu), convention)
+    assert scaler.convention == convention
+    assert torch.equal(scaler.mean, expected.mean)
+    assert torch.equal(scaler.std, expected.std)
+
+
+@pytest.mark.parametrize("convention", ["post", "mu"])
+def test_standardisers_that_were_swapped_are_refused(convention):
+    swap = {"post": "mu", "mu": "post"}
+    arrays = {f"{swap[key.split('_')[0]]}_{key.split('_')[1]}": value for key, value in stored_scalers().items()}
+    with pytest.raises(ValueError, match=f"stored for '{convention}' latents says '{swap[convention]}': run 05_latents"):
+        vae.LatentScaler.from_arrays(arrays, convention)
+
+
+def test_a_standardiser_without_a_record_of_its_convention_is_refused():
+    arrays = {key: value for key, value in stored_scalers().items() if not key.endswith("convention")}
+    with pytest.raises(ValueError, match="stored for 'mu' latents says ''"):
+        vae.LatentScaler.from_arrays(arrays, "mu")
 
 
 def test_the_stress_prior_lies_around_the_mean_latent_of_its_windows():
