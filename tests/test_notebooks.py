@@ -38,7 +38,7 @@ class TestSource:
         code, prose = cells(path, "code"), cells(path, "markdown")
         free = [cell for cell in code if "parameters" not in cell["metadata"].get("tags", [])]
         lengths = sorted(sum(bool(line.strip()) for line in source(cell).splitlines()) for cell in free)
-        assert len(code) + len(prose) <= (66 if path.stem == "09_evaluation" else 40)  # 09 has two parts
+        assert len(code) + len(prose) <= 40
         assert lengths[-1] <= 15, "a cell is too long: move it to chaoslib"
         assert lengths[len(lengths) // 2] <= 7
         assert len(prose) >= 0.6 * len(code)
