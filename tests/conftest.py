@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -12,7 +13,7 @@ import torch
 
 from chaoslib.market.vix import fit_vix_condition
 from chaoslib.market.windows import Scaler, standardise
-from chaoslib.models import diffusion, generate, vae
+from chaoslib.models import diffusion, generate, timegan, vae
 
 torch.set_num_threads(1)
 
@@ -66,6 +67,26 @@ def toy_generator(toy_vae, toy_scaler, toy_windows) -> generate.LatentGenerator:
 
     denoiser, _ = diffusion.fit_diffusion(draw, draw(torch.Generator().manual_seed(0)), shape, epochs=5, lr=1e-3)
     return generate.LatentGenerator(toy_vae, toy_scaler, denoiser, scaler, convention="post", steps=10)
+
+
+@pytest.fixture(scope="session")
+def toy_stress(toy_generator, toy_windows) -> generate.LatentGenerator:
+    """A VAE whose latents lie around the mean latent of the wild windows."""
+    wild = toy_windows[toy_windows.std(axis=1) > 0.012]
+    prior = generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler)
+    mu, _ = prior.encode(wild)
+    return replace(prior, latent_scaler=vae.stress_prior(mu))
+
+
+@pytest.fixture(scope="session")
+def toy_timegan() -> generate.TimeGANGenerator:
+    """Untrained networks with large weights, so that windows differ."""
+    torch.manual_seed(0)
+    model = timegan.TimeGAN(timegan.TimeGANShape(seq_len=SEQ_LEN, hidden=4, layers=2, low=-0.2, high=0.1))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    return generate.TimeGANGenerator(model.eval().requires_grad_(False))
 
 
 @pytest.fixture(scope="session")

@@ -402,14 +402,6 @@ def heard(model: generate.LatentGenerator, n: int, **options) -> torch.Tensor:
     return torch.cat(parts)
 
 
-@pytest.fixture(scope="module")
-def toy_stress(toy_generator, toy_windows) -> generate.LatentGenerator:
-    """A VAE whose latents lie around the mean latent of the wild windows."""
-    wild = toy_windows[toy_windows.std(axis=1) > 0.012]
-    mu, _ = prior_of(toy_generator).encode(wild)
-    return dataclasses.replace(prior_of(toy_generator), latent_scaler=vae.stress_prior(mu))
-
-
 def kinds(toy_generator, toy_stress) -> dict[str, generate.LatentGenerator]:
     return {"prior": prior_of(toy_generator), "stress": toy_stress, "diffusion": toy_generator}
 
@@ -526,17 +518,6 @@ def test_a_vae_alone_has_no_standardiser_of_latents(toy_generator):
 
 
 # TimeGAN
-
-
-@pytest.fixture(scope="module")
-def toy_timegan() -> generate.TimeGANGenerator:
-    """Untrained networks with large weights, so that windows differ."""
-    torch.manual_seed(0)
-    model = timegan.TimeGAN(timegan.TimeGANShape(seq_len=10, hidden=4, layers=2, low=-0.2, high=0.1))
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.mul_(3.0)
-    return generate.TimeGANGenerator(model.eval().requires_grad_(False))
 
 
 def test_timegan_samples_are_what_its_networks_make_of_noise_in_log_returns(toy_timegan):

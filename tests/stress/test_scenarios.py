@@ -661,9 +661,9 @@ def finished_run(tmp_path, root):
         run.save(models[name].files())
         finished[node, 3] = runs.Artefact(run.folder)
     law = VIXLaw(1.0, 0.5, 0.3, -1.0, [-0.1, 0.0, 0.1])
-    run = runs.Run("10_stress_test", {"RUN_DIR": str(tmp_path / "run")}, root)
+    run = runs.Run("11_stress_test", {"RUN_DIR": str(tmp_path / "run")}, root)
     run.save({"vix_law.json": law.to_dict()})
-    finished["10_stress_test", 0] = runs.Artefact(run.folder)
+    finished["11_stress_test", 0] = runs.Artefact(run.folder)
     return finished, models, publish
 
 
