@@ -21,7 +21,7 @@ FEWEST_WINDOWS, FEWEST_EPISODES = 30, 3  # real windows and episodes that a comp
 METRICS = ("std_ratio", "q01_gap", "q99_gap", "mdd_gap_mean", "acf1_gap", "acf2_gap", "ks_D")
 SPLITS = ("train", "test", "all")
 SPREADS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # settings of stress_scale * temperature that `turn_knobs` tries
-BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # and of the bias, away from the model as trained
+SHIFTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # and of `mean_factor` or `noise_mean`, away from the model as trained
 
 Sampler = Callable[[np.ndarray], np.ndarray]  # VIX (n,) in index points -> windows (n, L)
 
@@ -39,21 +39,19 @@ def match_vix(vix: np.ndarray, target: float) -> tuple[np.ndarray, float]:
     return matched, width
 
 
-def returns_near(targets: Iterable[float], windows: np.ndarray, vix: np.ndarray) -> pd.DataFrame:
-    """What the windows (N, L) returned whose VIX (N,) lay near each target: target_vix, mean and median of their
-    cumulative log-returns, n_windows and n_episodes."""
+def returns_near(targets: Iterable[float], windows: np.ndarray, vix: np.ndarray, first_day: np.ndarray) -> pd.DataFrame:
+    """What the windows (N, L) returned whose VIX (N,) lay near each target.
+
+    first_day : (N,) positions of the windows' first days in the history, as `windows.cut_windows` gives them
+    Columns target_vix, mean and median of their cumulative log-returns, n_windows and n_episodes.
+    """
     rows = []
     for target in targets:
         near, _ = match_vix(vix, target)
         sums = windows[near].sum(axis=1, dtype=float) if len(near) else np.array([np.nan])
         row = {"target_vix": target, "mean": sums.mean(), "median": np.median(sums), "n_windows": len(near)}
-        rows.append(row | {"n_episodes": count_episodes(near, seq_len=windows.shape[1])})
+        rows.append(row | {"n_episodes": count_episodes(first_day[near], seq_len=windows.shape[1])})
     return pd.DataFrame(rows)
-
-
-def enough(matched: np.ndarray, *, seq_len: int) -> bool:
-    """Whether matched windows, by their ascending positions in one span, are evidence enough for a comparison."""
-    return len(matched) >= FEWEST_WINDOWS and count_episodes(matched, seq_len=seq_len) >= FEWEST_EPISODES
 
 
 def gaps(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
@@ -75,19 +73,27 @@ def gaps(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
 
 
 def compare_at(
-    target: float, real: np.ndarray, vix: np.ndarray, generated: Callable[[np.ndarray], np.ndarray], condition: VIXCondition
+    target: float,
+    real: np.ndarray,
+    vix: np.ndarray,
+    first_day: np.ndarray,
+    generate: Callable[[np.ndarray], np.ndarray],
+    condition: VIXCondition,
 ) -> dict:
-    """One row: the real windows (N, L) with their VIX (N,) near a target against those that `generated` gives.
+    """One row: the real windows (N, L) with their VIX (N,) near a target against those that `generate` gives.
 
-    generated : VIX of the matched windows (m,) -> windows (n, L); called only when there is enough to compare with,
-    else the metrics are blank
+    first_day : (N,) positions of the windows' first days in the history
+    generate : VIX of the matched windows (m,) -> windows (n, L); called only when `FEWEST_WINDOWS` real windows in
+    `FEWEST_EPISODES` episodes match, else the metrics are blank
     """
     matched, half_width = match_vix(vix, target)
-    fake = generated(vix[matched]) if enough(matched, seq_len=real.shape[1]) else None
+    episodes = count_episodes(first_day[matched], seq_len=real.shape[1])
+    enough = len(matched) >= FEWEST_WINDOWS and episodes >= FEWEST_EPISODES
+    fake = generate(vix[matched]) if enough else None
     return {
         "target_vix": target,
         "vix_matched_mean": float(vix[matched].mean()) if len(matched) else np.nan,
-        "n_episodes": count_episodes(matched, seq_len=real.shape[1]),
+        "n_episodes": episodes,
         **(dict.fromkeys(METRICS, np.nan) if fake is None else gaps(real[matched], fake)),
         "num_real_matched": len(matched),
         "num_gen": 0 if fake is None else len(fake),
@@ -107,21 +113,23 @@ def compare(
     fixed: dict[float, np.ndarray],
     real: dict,
     vix: dict,
+    first_day: dict,
     condition: VIXCondition,
     *,
     n_matched: int,
 ) -> pd.DataFrame:
     """Rows of one model in both modes, for every target and split.
 
-    fixed : target -> windows generated at it; real, vix : split -> windows (N, L), VIX (N,)
+    fixed : target -> windows generated at it
+    real, vix, first_day : split -> windows (N, L), their VIX (N,), positions of their first days in the history (N,)
     Mode `target` compares with the fixed windows, mode `matched` with n_matched at the VIX of the matched windows,
     each taken as often as any other.
     """
     rows = []
-    for target, made in fixed.items():
-        modes = {"target": lambda _, made=made: made, "matched": lambda own: sample(spread(own, n_matched))}
-        for split, (mode, generated) in itertools.product(SPLITS, modes.items()):
-            row = compare_at(target, real[split], vix[split], generated, condition)
+    for target, windows in fixed.items():
+        modes = {"target": lambda _, windows=windows: windows, "matched": lambda own: sample(spread(own, n_matched))}
+        for split, (mode, generate) in itertools.product(SPLITS, modes.items()):
+            row = compare_at(target, real[split], vix[split], first_day[split], generate, condition)
             rows.append({"model": model, "mode": mode, "split": split, "guidance": 1.0, **row})
     log.info("sampled %s at VIX %s", model, ", ".join(f"{target:g}" for target in fixed))
     return pd.DataFrame(rows)
@@ -131,6 +139,7 @@ def sweep(
     model: LatentGenerator,
     real: dict,
     vix: dict,
+    first_day: dict,
     *,
     targets: Iterable[float],
     guidance: Iterable[float],
@@ -142,17 +151,18 @@ def sweep(
 ) -> pd.DataFrame:
     """Every combination of the dials, n windows each, against the real windows within reach of the target (all splits).
 
+    real, vix, first_day : as in `compare`
     One run of the diffusion serves all amplitudes of a target and a w, and all share their noise.
     """
-    rows = []
+    rows, history = [], [part["all"] for part in (real, vix, first_day)]
     for target, w in itertools.product(targets, guidance):
         generator = torch.Generator().manual_seed(seed)
         z = model.sample_latents(n, vix=target, guidance=w, steps=steps, generator=generator)
         for temperature in temperatures:
             noise = torch.Generator().manual_seed(seed + 1)  # the latents have taken the stream of `seed`
-            made = model.decode(z, vix=target, temperature=temperature, generator=noise)
+            windows = model.decode(z, vix=target, temperature=temperature, generator=noise)
             for scale in scales:
-                row = compare_at(target, real["all"], vix["all"], lambda _, s=scale, m=made: s * m, model.condition)
+                row = compare_at(target, *history, lambda _, s=scale, w=windows: s * w, model.condition)
                 dials = {"guidance": w, "temperature": temperature, "output_scale": scale}
                 rows.append({**row, **dials, "amplified": max(dials.values()) > 1.0})
         log.info("sampled VIX %g with guidance %g: %d settings done", target, w, len(rows))
@@ -188,21 +198,23 @@ def volatility_by_vix(model: LatentGenerator, levels: np.ndarray, *, n: int, ste
     levels = levels[model.condition.reachable(levels)]
     rows = []
     for level in levels:
-        made = model.sample(n, vix=level, seed=seed, steps=steps)
-        rows.append({"vix": level, "std": float(made.std()), "median_rv": float(np.median(metrics.realised_vol(made)))})
+        windows = model.sample(n, vix=level, seed=seed, steps=steps)
+        median = np.median(metrics.realised_vol(windows))
+        rows.append({"vix": level, "std": float(windows.std()), "median_rv": float(median)})
     return pd.DataFrame(rows).assign(extrapolated=model.condition.extrapolated(levels))
 
 
 def turn_knobs(name: str, model: LatentGenerator | TimeGANGenerator, *, n: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """What spread and bias do to the realised volatility of n windows: one row a setting of one knob, others as trained.
+    """What the knobs do to the realised volatility of n windows: one row a setting of one knob, the others as trained.
 
-    Columns model (`name`), knob (spread = stress_scale * temperature, or bias), value, and q05, q50, q95 of the
-    volatility, per day. Bias is turned where the model has one.
+    Columns model (`name`), knob, value, and q05, q50, q95 of the volatility, per day. The knobs are spread (stress_scale
+    * temperature), mean_factor of a stress-filtered VAE, and noise_mean of a TimeGAN.
     """
-    as_trained = 0.0 if isinstance(model, TimeGANGenerator) else 1.0
     settings = [("spread", value, {"stress_scale": value}) for value in SPREADS]
-    if isinstance(model, TimeGANGenerator) or (model.denoiser is None and model.latent_scaler is not None):
-        settings += [("bias", as_trained + value, {"bias": as_trained + value}) for value in BIASES]
+    if isinstance(model, TimeGANGenerator):
+        settings += [("noise_mean", shift, {"noise_mean": shift}) for shift in SHIFTS]
+    elif model.is_stress:
+        settings += [("mean_factor", 1.0 + shift, {"mean_factor": 1.0 + shift}) for shift in SHIFTS]
     rows = []
     for knob, value, options in settings:
         quantiles = np.quantile(metrics.realised_vol(model.sample(n, seed=seed, **options)), [0.05, 0.5, 0.95])

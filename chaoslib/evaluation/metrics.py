@@ -21,7 +21,7 @@ def quantile_ratio(real: np.ndarray, fake: np.ndarray, q: float) -> float:
 
 
 def wasserstein(real: np.ndarray, fake: np.ndarray) -> float:
-    """First Wasserstein distance between pooled daily returns, in units of return."""
+    """First Wasserstein distance between two samples of any size, pooled, in their unit."""
     return float(stats.wasserstein_distance(np.ravel(real), np.ravel(fake)))
 
 
@@ -100,14 +100,10 @@ def windowed_acf(windows: np.ndarray, lag: int) -> float:
     return float(np.mean(covariance / np.sum(centred**2, axis=1)))
 
 
-def acf_mae(real: np.ndarray, fake: np.ndarray, *, max_lag: int = 20) -> float:
-    """Mean absolute gap of the pooled autocorrelation of r at lags 1..max_lag."""
-    return float(np.mean(np.abs(pooled_acf(real, max_lag=max_lag) - pooled_acf(fake, max_lag=max_lag))))
-
-
 def acf_abs_mae(real: np.ndarray, fake: np.ndarray, *, max_lag: int = 20) -> float:
     """Mean absolute gap of the pooled autocorrelation of |r| at lags 1..max_lag."""
-    return acf_mae(np.abs(real), np.abs(fake), max_lag=max_lag)
+    ours, theirs = (pooled_acf(np.abs(windows), max_lag=max_lag) for windows in (real, fake))
+    return float(np.mean(np.abs(ours - theirs)))
 
 
 def realised_vol(windows: np.ndarray) -> np.ndarray:
@@ -141,11 +137,6 @@ def day_std_range(windows: np.ndarray) -> float:
     """Largest over smallest standard deviation of the L days of a window; 1 when no day is treated differently."""
     by_day = np.std(windows, axis=0)
     return float(by_day.max() / by_day.min())
-
-
-def w1_per_window(real: np.ndarray, fake: np.ndarray) -> float:
-    """First Wasserstein distance between two (N,) and (M,) samples of a per-window quantity, in its unit."""
-    return float(stats.wasserstein_distance(real, fake))
 
 
 def half_window_correlation(windows: np.ndarray) -> float:
@@ -197,7 +188,7 @@ def checkpoint_distance(train: np.ndarray, held_out: np.ndarray, fake: np.ndarra
     """
     if memorisation_ratio(train, held_out, fake) < COPYING:
         return float("inf")
-    return wasserstein(train, fake) / float(np.std(train)) + w1_per_window(log_rv(train), log_rv(fake))
+    return wasserstein(train, fake) / float(np.std(train)) + wasserstein(log_rv(train), log_rv(fake))
 
 
 def describe_collapse(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) -> dict[str, float]:

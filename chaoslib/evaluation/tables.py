@@ -4,8 +4,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from chaoslib.evaluation import conditional, metrics, scoring
+from chaoslib.evaluation import conditional, metrics, scorecard, scoring
 
+MODELS = (  # in the order of rows
+    *("real_train", "iid_bootstrap", "block_bootstrap", "garch_t", "gjr_fhs", "vae_prior", "vae_stress"),
+    *("timegan", "timegan_stress", "ldm_post", "ldm_mu", "cond_vae_prior", "cond_ldm", "cond_ldm_normalised"),
+    *("vix_scaled", "vix_kernel_bootstrap", "hs_500"),
+)
 QUANTILES = (1, 5, 50, 95, 99)  # percent
 DRAWDOWN_QUANTILES = (5, 50, 95)
 CONDITIONAL = [
@@ -20,11 +25,12 @@ CRPS = [
     *("coverage_gap", "coverage_gap_low", "coverage_gap_high"),
 ]
 DRIFT = ["model", "seed", "target_vix", "mean", "median", "es_99", "es_99_driftless", "n_windows", "n_episodes"]
+DISTANCES = (  # metrics of the table `distances`; the last, the law of returns over a window, has its length in its name
+    *("std_ratio", "vol_sd_ratio", "log_rv_sd_ratio", "q01_ratio", "q99_ratio", "excess_kurtosis"),
+    *("half_window_correlation", "leverage", "day_std_range", "w1_over_std", "acf_mae", "acf_abs_mae"),
+    *("log_rv_w1", "max_drawdown_w1"),
+)
 HORIZONS = ["days", "model", "metric", "real", "value", "distance", "floor_median", "floor_p95", "ratio", "outside"]
-KEYS = [
-    *("model", "seed", "vix_at", "mode", "target_vix", "guidance", "split", "target", "vix"),
-    *("temperature", "output_scale"),
-]  # columns that tell the rows of the conditional tables apart
 SWEEP = [*CONDITIONAL, "temperature", "output_scale", "amplified"]
 
 
@@ -86,54 +92,37 @@ def unconditional_row(model: str, seed: int, split: str, real: np.ndarray, fake:
         "ks_pvalue": p_value,
     }
     for percent in QUANTILES:
-        expected, found = (float(np.quantile(values, percent / 100)) for values in (real, fake))
-        row |= {
-            f"q{percent:02d}_real": expected,
-            f"q{percent:02d}_gen": found,
-            f"q{percent:02d}_abs_err": abs(found - expected),
-        }
+        ours, theirs = (float(np.quantile(values, percent / 100)) for values in (real, fake))
+        name = f"q{percent:02d}"
+        row |= {f"{name}_real": ours, f"{name}_gen": theirs, f"{name}_abs_err": abs(theirs - ours)}
     row |= {"acf_l1": metrics.windowed_acf(fake, 1), "acf_l2": metrics.windowed_acf(fake, 2)}
     row |= {"mdd_mean": float(np.mean(drawdowns)), "mdd_std": float(np.std(drawdowns))}
     return row | {f"mdd_p{percent:02d}": float(np.quantile(drawdowns, percent / 100)) for percent in DRAWDOWN_QUANTILES}
 
 
 def distance_rows(model: str, seed: int, reference: str, real: np.ndarray, fake: np.ndarray) -> list[dict]:
-    """Rows of `distances`: metric, its value on the real and on the generated windows, and the distance between them.
+    """Rows of `distances`: metric, its value on the real and on the generated windows (N, L), and their distance.
 
-    For a ratio the distance is |ratio - 1|; w1_over_std is in units of the real standard deviation; drawdowns and
-    50-day returns are fractions.
+    Facts and distances are those of `scorecard`. For a ratio `real` is 1 and the distance |ratio - 1|; w1_over_std is in
+    units of the real standard deviation; drawdowns and returns over a window are fractions, and `real` and `value` their
+    means, as for log_rv; both are blank where there is nothing to tell but the distance.
     """
-    real_rv, fake_rv = metrics.log_rv(real), metrics.log_rv(fake)
-    pairs = {
-        "std_ratio": (1.0, metrics.std_ratio(real, fake)),
-        "vol_sd_ratio": (1.0, metrics.vol_sd_ratio(real, fake)),
-        "log_rv_sd_ratio": (1.0, metrics.log_rv_sd_ratio(real, fake)),
-        "q01_ratio": (1.0, metrics.quantile_ratio(real, fake, 0.01)),
-        "q99_ratio": (1.0, metrics.quantile_ratio(real, fake, 0.99)),
-        "excess_kurtosis": (metrics.excess_kurtosis(real), metrics.excess_kurtosis(fake)),
-        "half_window_correlation": (metrics.half_window_correlation(real), metrics.half_window_correlation(fake)),
-        "leverage": (metrics.leverage(real), metrics.leverage(fake)),
-        "day_std_range": (metrics.day_std_range(real), metrics.day_std_range(fake)),
-    }
-    rows = [{"metric": name, "real": a, "value": b, "distance": abs(b - a)} for name, (a, b) in pairs.items()]
-    drawdowns = metrics.max_drawdown(real), metrics.max_drawdown(fake)
-    totals = real.sum(axis=1), fake.sum(axis=1)
-    distances = {
-        "w1_over_std": (np.nan, np.nan, metrics.wasserstein(real, fake) / float(np.std(real))),
-        "acf_mae": (np.nan, np.nan, metrics.acf_mae(real, fake)),
-        "acf_abs_mae": (np.nan, np.nan, metrics.acf_abs_mae(real, fake)),
-        "log_rv_w1": (real_rv.mean(), fake_rv.mean(), metrics.w1_per_window(real_rv, fake_rv)),
-        "max_drawdown_w1": (*(d.mean() for d in drawdowns), metrics.w1_per_window(*drawdowns)),
-        "return_50d_w1": (*(t.mean() for t in totals), metrics.w1_per_window(*totals)),
-    }
-    rows += [{"metric": name, "real": a, "value": b, "distance": d} for name, (a, b, d) in distances.items()]
-    return [{"model": model, "seed": seed, "reference": reference, **row} for row in rows]
-
-
-def gather(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """One table from those of several seeds; the rows of classical models, the same in each, are kept once."""
-    table = pd.concat(parts, ignore_index=True)
-    return table.drop_duplicates(subset=[name for name in table.columns if name in KEYS], ignore_index=True)
+    ours, theirs = scorecard.facts(real), scorecard.facts(fake)
+    apart = scorecard.distances(ours, theirs)
+    ours["day_std_range"], theirs["day_std_range"] = metrics.day_std_range(real), metrics.day_std_range(fake)
+    apart["day_std_range"] = abs(theirs["day_std_range"] - ours["day_std_range"])
+    rows = []
+    for metric in (*DISTANCES, f"return_{real.shape[1]}d_w1"):
+        a, b = ours[metric], theirs[metric]
+        if metric in scorecard.RATIOS:
+            a, b = 1.0, b / a
+        elif metric in (*scorecard.MEMORY, "w1_over_std"):
+            a = b = np.nan
+        elif metric.endswith("_w1"):
+            a, b = a @ scorecard.WIDTHS, b @ scorecard.WIDTHS
+        values = {"real": float(a), "value": float(b), "distance": float(apart[metric])}
+        rows.append({"model": model, "seed": seed, "reference": reference, "metric": metric, **values})
+    return rows
 
 
 def summarise_seeds(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,11 +142,13 @@ def summarise_seeds(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def crps_rows(scores: pd.DataFrame, *, rival: str, seq_len: int) -> pd.DataFrame:
-    """The table `crps` from scores of single windows: columns of `scoring.score`, model, seed, split; rival is a model.
+    """The table `crps` from scores of single windows, of one seed or of several together.
 
-    Intervals are those of the stationary bootstrap with blocks of two windows' length. The columns `*_gap` compare with
-    the rival on the same windows and bootstrap draws; a gap whose interval holds 0 is not established.
-    Raises ValueError unless every model scored the same windows.
+    scores : columns of `scoring.score`, model, seed, split; a classical model has one seed
+    rival : the model that the columns `*_gap` compare with, on the same windows and bootstrap draws; a gap whose interval
+        holds 0 is not established
+    Intervals are those of the stationary bootstrap with blocks of two windows' length.
+    Raises ValueError unless every model and seed scored the same windows.
     """
     parts = []
     names = {"crps": ("crps", "ci", "crps_gap"), "covered": ("coverage_90", "coverage", "coverage_gap")}

@@ -12,6 +12,7 @@ from scipy import stats
 
 from chaoslib.evaluation import conditional, metrics, scoring, tables
 from chaoslib.market.vix import fit_vix_condition
+from chaoslib.market.windows import count_episodes
 from chaoslib.models import generate
 
 L = 10
@@ -35,6 +36,16 @@ def vix() -> dict[str, np.ndarray]:
     """Each split's VIX, mostly calm: the higher the fewer, at any time."""
     rng = np.random.default_rng(0)
     parts = {name: 12 + rng.exponential(5, size=n) for name, n in (("train", 5000), ("val", 800), ("test", 2000))}
+    return parts | {"all": np.concatenate(list(parts.values()))}
+
+
+@pytest.fixture(scope="module")
+def first_day(vix) -> dict[str, np.ndarray]:
+    """Where each split's windows begin in a history of spans side by side."""
+    parts, begin = {}, 0
+    for name in ("train", "val", "test"):
+        parts[name] = begin + np.arange(len(vix[name]))
+        begin += len(vix[name]) + L - 1
     return parts | {"all": np.concatenate(list(parts.values()))}
 
 
@@ -88,15 +99,6 @@ def test_no_match_is_none_at_the_widest():
         matched, width = conditional.match_vix(vix, 60)
         assert (len(matched), width) == (0, 10.0)
         np.testing.assert_array_equal(vix[matched], [])
-        assert not conditional.enough(matched, seq_len=L)
-
-
-def test_enough_takes_thirty_windows_in_three_episodes():
-    three = np.concatenate([first + np.arange(10) for first in (0, 19, 38)])  # gaps of L days, and no window between
-    assert conditional.enough(three, seq_len=L)
-    assert not conditional.enough(three[:-1], seq_len=L)  # 29 windows
-    assert not conditional.enough(three - (three >= 38), seq_len=L)  # the last episode shares a day with the second
-    assert not conditional.enough(np.arange(1000), seq_len=L)  # one long crisis
 
 
 # Gaps
@@ -108,23 +110,23 @@ def skewed(seed: int = 0) -> np.ndarray:
 
 
 def test_there_is_no_gap_between_a_sample_and_itself():
-    found = conditional.gaps(skewed(), skewed())
-    assert list(found) == list(conditional.METRICS)
-    assert found.pop("std_ratio") == pytest.approx(1)
-    assert all(type(value) is float for value in found.values())
-    np.testing.assert_allclose(list(found.values()), 0, atol=1e-12)
+    gap = conditional.gaps(skewed(), skewed())
+    assert list(gap) == list(conditional.METRICS)
+    assert gap.pop("std_ratio") == pytest.approx(1)
+    assert all(type(value) is float for value in gap.values())
+    np.testing.assert_allclose(list(gap.values()), 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5, 3.0])
 def test_gaps_of_scaled_windows(scale):
     real = skewed()
-    found = conditional.gaps(real, scale * real)
-    assert found["std_ratio"] == pytest.approx(scale)
-    assert found["q01_gap"] == pytest.approx((scale - 1) * np.quantile(real, 0.01))
-    assert found["q99_gap"] == pytest.approx((scale - 1) * np.quantile(real, 0.99))
-    assert found["mdd_gap_mean"] * (scale - 1) > 0
-    assert found["ks_D"] > 0.05
-    np.testing.assert_allclose([found["acf1_gap"], found["acf2_gap"]], 0, atol=1e-12)  # memory has no scale
+    gap = conditional.gaps(real, scale * real)
+    assert gap["std_ratio"] == pytest.approx(scale)
+    assert gap["q01_gap"] == pytest.approx((scale - 1) * np.quantile(real, 0.01))
+    assert gap["q99_gap"] == pytest.approx((scale - 1) * np.quantile(real, 0.99))
+    assert gap["mdd_gap_mean"] * (scale - 1) > 0
+    assert gap["ks_D"] > 0.05
+    np.testing.assert_allclose([gap["acf1_gap"], gap["acf2_gap"]], 0, atol=1e-12)  # memory has no scale
 
 
 def test_a_gap_is_generated_less_real():
@@ -144,24 +146,24 @@ def test_gaps_know_the_lag_of_a_memory(lag, other):
     noise = np.random.default_rng(0).standard_normal((4000, 40))
     with_memory = noise.copy()
     with_memory[:, lag:] += noise[:, :-lag]
-    found = conditional.gaps(noise, with_memory)
-    assert found[f"acf{lag}_gap"] > 0.4
-    assert abs(found[f"acf{other}_gap"]) < 0.05
+    gap = conditional.gaps(noise, with_memory)
+    assert gap[f"acf{lag}_gap"] > 0.4
+    assert abs(gap[f"acf{other}_gap"]) < 0.05
 
 
 # Comparison at a VIX
 
 
-def test_a_comparison_uses_the_matched_windows_alone(real, vix, condition):
+def test_a_comparison_uses_the_matched_windows_alone(real, vix, first_day, condition):
     matched, width = conditional.match_vix(vix["train"], 25)
-    asked = []
+    requests = []
 
-    def generated(own):
-        asked.append(own)
+    def generate(own):
+        requests.append(own)
         return 2 * real["train"][matched]
 
-    row = conditional.compare_at(25, real["train"], vix["train"], generated, condition)
-    np.testing.assert_array_equal(asked, [vix["train"][matched]])
+    row = conditional.compare_at(25, real["train"], vix["train"], first_day["train"], generate, condition)
+    np.testing.assert_array_equal(requests, [vix["train"][matched]])
     assert {name: row[name] for name in conditional.METRICS} == conditional.gaps(
         real["train"][matched], 2 * real["train"][matched]
     )
@@ -172,25 +174,50 @@ def test_a_comparison_uses_the_matched_windows_alone(real, vix, condition):
     assert row["n_episodes"] >= 3
 
 
-@pytest.mark.parametrize(
-    ("positions", "episodes"),
-    [(np.arange(0, 580, 20), 29), (np.arange(500), 1), ([*range(20), *range(100, 120)], 2), ([], 0)],
-    ids=["29 windows", "one episode", "two episodes", "no window"],
-)
-def test_too_little_evidence_is_left_blank_and_nothing_is_generated(condition, positions, episodes):
+BLANK = {
+    "29 windows": (np.arange(0, 580, 20), 10),
+    "two crises": ([*range(50), *range(300, 350)], 2),
+    "one long crisis": (range(100), 2),
+    "the third shares a day with the second": ([*range(10), *range(41, 51), *range(90, 100)], 2),
+    "no window": ([], 0),
+}
+
+
+def windows_of_fifty_days(positions) -> tuple[np.ndarray, np.ndarray]:
+    """(600, 50) windows and their VIX: 41 at these positions, 14 at the others."""
     vix = np.full(600, 14.0)
     vix[np.array(positions, dtype=int)] = 41.0
-    row = conditional.compare_at(40, law(vix), vix, refuse, condition)
+    return np.repeat(law(vix), 5, axis=1), vix
+
+
+@pytest.mark.parametrize(("positions", "episodes"), BLANK.values(), ids=BLANK)
+def test_too_little_evidence_is_left_blank_and_nothing_is_generated(condition, positions, episodes):
+    real, vix = windows_of_fifty_days(positions)
+    row = conditional.compare_at(40, real, vix, np.arange(600), refuse, condition)
     assert all(np.isnan(row[name]) for name in conditional.METRICS)
     assert row["num_gen"] == 0
     assert (row["num_real_matched"], row["n_episodes"]) == (len(positions), episodes)
-    assert row["half_width"] == (10.0 if len(positions) < 200 else 2.5)
+    assert row["half_width"] == 10.0
     np.testing.assert_equal(row["vix_matched_mean"], 41.0 if episodes else np.nan)
 
 
-def test_a_target_beyond_the_training_windows_is_marked(real, vix, condition):
+def test_thirty_windows_in_three_episodes_are_enough(condition):
+    real, vix = windows_of_fifty_days([*range(10), *range(41, 51), *range(91, 101)])
+    row = conditional.compare_at(40, real, vix, np.arange(600), lambda own: 2 * real[vix > 40], condition)
+    assert (row["num_real_matched"], row["n_episodes"], row["num_gen"]) == (30, 3, 30)
+    assert row["std_ratio"] == pytest.approx(2)
+
+
+def test_windows_of_two_splits_are_as_far_apart_as_they_are_in_the_history(condition):
+    real, vix = windows_of_fifty_days(range(30))
+    seams = np.arange(600) + 49 * (np.arange(600) >= 10) + 49 * (np.arange(600) >= 20)
+    row = conditional.compare_at(40, real, vix, seams, lambda own: real[:30], condition)
+    assert row["n_episodes"] == 3
+
+
+def test_a_target_beyond_the_training_windows_is_marked(real, vix, first_day, condition):
     for target, beyond in [(condition.lowest - 1, True), (condition.lowest, False), (condition.highest + 1, True)]:
-        row = conditional.compare_at(target, real["all"], vix["all"], lambda own: law(own), condition)
+        row = conditional.compare_at(target, real["all"], vix["all"], first_day["all"], lambda own: law(own), condition)
         assert row["extrapolated"] is beyond
 
 
@@ -198,10 +225,10 @@ def perfect(own: np.ndarray) -> np.ndarray:
     return law(own, seed=99)
 
 
-def test_a_perfect_sampler_is_judged_right_at_the_matched_vix_and_wrong_at_the_target(real, vix, condition):
+def test_a_perfect_sampler_is_judged_right_at_the_matched_vix_and_wrong_at_the_target(real, vix, first_day, condition):
     """Most windows near a high VIX lie below it, so that the published comparison finds too much volatility."""
     fixed = {target: perfect(np.full(3000, target)) for target in (22.0, 35.0)}
-    rows = conditional.compare("a", perfect, fixed, real, vix, condition, n_matched=4000)
+    rows = conditional.compare("a", perfect, fixed, real, vix, first_day, condition, n_matched=4000)
     matched = rows[rows["mode"] == "matched"]
     np.testing.assert_allclose(matched["std_ratio"], 1, atol=0.005)
     assert matched["ks_D"].max() < 0.06
@@ -219,27 +246,27 @@ def test_matched_windows_are_asked_for_equally_often(m, n):
     counts = np.bincount(conditional.spread(np.arange(m), n), minlength=m)
     assert counts.sum() == n
     assert counts.max() - counts.min() <= 1
-    if n < m:  # not the earliest ones alone
+    if n < m:  # from all of history, not the earliest ones alone: no stretch is passed over, the last neither
         taken = np.flatnonzero(counts)
-        assert np.diff(taken).max(initial=0) <= -(-m // n)
+        assert np.diff(taken, append=m).max() <= -(-m // n)
 
 
-def test_a_sampler_that_is_too_wild_by_a_factor_is_found_at_the_matched_vix(real, vix, condition):
-    rows = conditional.compare(
-        "a", lambda own: 1.3 * perfect(own), {35.0: 1.3 * perfect(np.full(500, 35.0))}, real, vix, condition, n_matched=4000
-    )
+def test_a_sampler_that_is_too_wild_by_a_factor_is_found_at_the_matched_vix(real, vix, first_day, condition):
+    fixed = {35.0: 1.3 * perfect(np.full(500, 35.0))}
+    sample = lambda own: 1.3 * perfect(own)  # noqa: E731
+    rows = conditional.compare("a", sample, fixed, real, vix, first_day, condition, n_matched=4000)
     np.testing.assert_allclose(rows.loc[rows["mode"] == "matched", "std_ratio"], 1.3, atol=0.006)
 
 
-def test_compare_has_a_row_for_each_target_split_and_mode(real, vix, condition):
-    asked = []
+def test_compare_has_a_row_for_each_target_split_and_mode(real, vix, first_day, condition):
+    requests = []
 
     def sample(own):
-        asked.append(own)
+        requests.append(own)
         return perfect(own)
 
     fixed = {target: perfect(np.full(300, target)) for target in (20.0, 60.0)}
-    rows = conditional.compare("a", sample, fixed, real, vix, condition, n_matched=5000)
+    rows = conditional.compare("a", sample, fixed, real, vix, first_day, condition, n_matched=5000)
     assert set(rows.columns) == set(tables.CONDITIONAL) - {"seed", "vix_at"}
     assert set(rows["model"]) == {"a"}
     keys = list(zip(rows["target_vix"], rows["split"], rows["mode"], strict=True))
@@ -250,11 +277,14 @@ def test_compare_has_a_row_for_each_target_split_and_mode(real, vix, condition):
     assert (rows.loc[blank, "num_gen"] == 0).all()
     assert set(rows.loc[~blank & (rows["mode"] == "target"), "num_gen"]) == {300}
     assert set(rows.loc[~blank & (rows["mode"] == "matched"), "num_gen"]) == {5000}
-    assert len(asked) == 3  # the matched comparison of each split at 20, and none that would be blank
-    for own, split in zip(asked, rows.loc[~blank & (rows["mode"] == "matched"), "split"], strict=True):
+    assert len(requests) == 3  # the matched comparison of each split at 20, and none that would be blank
+    for own, split in zip(requests, rows.loc[~blank & (rows["mode"] == "matched"), "split"], strict=True):
         matched = vix[split][conditional.match_vix(vix[split], 20)[0]]
         assert set(own) == set(matched)
         assert own.mean() == pytest.approx(matched.mean(), abs=0.05)
+    for row in rows.to_dict("records"):
+        starts = first_day[row["split"]][conditional.match_vix(vix[row["split"]], row["target_vix"])[0]]
+        assert row["n_episodes"] == count_episodes(starts, seq_len=L)
 
 
 # Dials
@@ -264,8 +294,8 @@ DIALS = {"targets": [15.0, 30.0], "guidance": [1.0, 2.0], "temperatures": [1.0, 
 
 
 @pytest.fixture(scope="module")
-def swept(toy_conditional, real, vix):
-    return conditional.sweep(toy_conditional, real, vix, **DIALS, n=150, steps=5, seed=3)
+def swept(toy_conditional, real, vix, first_day):
+    return conditional.sweep(toy_conditional, real, vix, first_day, **DIALS, n=150, steps=5, seed=3)
 
 
 def test_sweep_tries_every_combination_once(swept, vix):
@@ -302,12 +332,12 @@ def test_output_scale_multiplies_and_nothing_else_changes(swept, real, vix):
                 assert rows.loc[scale, name] == pytest.approx(rows.loc[1.0, name], abs=1e-6)
 
 
-def test_one_run_of_the_diffusion_serves_all_amplitudes(toy_conditional, real, vix, monkeypatch):
-    drawn, decoded = [], []
+def test_one_run_of_the_diffusion_serves_all_amplitudes(toy_conditional, real, vix, first_day, monkeypatch):
+    runs, decoded = [], []
     sample_latents, decode = generate.LatentGenerator.sample_latents, generate.LatentGenerator.decode
 
     def record(self, n, **options):
-        drawn.append((options["vix"], options["guidance"], options["steps"]))
+        runs.append((options["vix"], options["guidance"], options["steps"]))
         return sample_latents(self, n, **options)
 
     def amplify(self, z, **options):
@@ -316,8 +346,8 @@ def test_one_run_of_the_diffusion_serves_all_amplitudes(toy_conditional, real, v
 
     monkeypatch.setattr(generate.LatentGenerator, "sample_latents", record)
     monkeypatch.setattr(generate.LatentGenerator, "decode", amplify)
-    conditional.sweep(toy_conditional, real, vix, **DIALS, n=20, steps=5, seed=3)
-    assert drawn == [(v, w, 5) for v, w in itertools.product(DIALS["targets"], DIALS["guidance"])]
+    conditional.sweep(toy_conditional, real, vix, first_day, **DIALS, n=20, steps=5, seed=3)
+    assert runs == [(v, w, 5) for v, w in itertools.product(DIALS["targets"], DIALS["guidance"])]
     assert [temperature for *_, temperature in decoded] == DIALS["temperatures"] * 4
     for (z, noise, _), (same, same_noise, _) in zip(decoded[::2], decoded[1::2], strict=True):
         assert torch.equal(z, same)
@@ -328,11 +358,11 @@ def test_sweep_without_amplification_is_the_model_itself(toy_conditional, swept,
     generator = torch.Generator().manual_seed(3)
     z = toy_conditional.sample_latents(150, vix=30.0, generator=generator, steps=5)
     noise = torch.Generator().manual_seed(4)  # another stream than the latents'
-    made = toy_conditional.decode(z, vix=30.0, generator=noise)
+    windows = toy_conditional.decode(z, vix=30.0, generator=noise)
     near = real["all"][conditional.match_vix(vix["all"], 30)[0]]
     row = swept[(swept["target_vix"] == 30) & ~swept["amplified"] & (swept["output_scale"] == 1)]
-    assert row["std_ratio"].item() == pytest.approx(metrics.std_ratio(near, made))
-    assert row["ks_D"].item() == pytest.approx(metrics.ks(near, made)[0])
+    assert row["std_ratio"].item() == pytest.approx(metrics.std_ratio(near, windows))
+    assert row["ks_D"].item() == pytest.approx(metrics.ks(near, windows)[0])
 
 
 class Dial:
@@ -341,10 +371,10 @@ class Dial:
     spread = 0.4
 
     def __init__(self):
-        self.asked = []
+        self.requests = []
 
     def sample(self, n, *, vix, guidance, seed, steps):
-        self.asked.append((n, seed, steps))
+        self.requests.append((n, seed, steps))
         z = stats.norm.ppf((np.arange(n) + 0.5) / n)
         z[int(0.97 * n) :] = 5.0  # neither a median nor the central 90 % cares how far the last few are
         return np.exp(self.spread / guidance * z)[:, None] * law(np.full(n, vix), seed=seed)
@@ -364,7 +394,7 @@ def test_guidance_narrows_the_forecast_and_coverage_says_so():
     np.testing.assert_allclose(dial["coverage"], expected, atol=0.02)
     np.testing.assert_allclose(dial["volatility_15"], MARKET * 15, rtol=1e-3)  # a power law between levels
     np.testing.assert_allclose(dial["volatility_42.5"], MARKET * 42.5, rtol=1e-3)
-    assert model.asked == [(400, 5, 7)] * 18  # the same noise at every level and every w
+    assert model.requests == [(400, 5, 7)] * 18  # the same noise at every level and every w
 
 
 def test_guidance_dial_of_a_trained_model(toy_conditional, toy_vix, toy_vix_windows):
@@ -403,9 +433,9 @@ def test_volatility_by_vix_leaves_out_what_is_out_of_reach(toy_conditional):
     assert table["std"].is_monotonic_increasing
     assert table["median_rv"].is_monotonic_increasing
     for row in table.itertuples():
-        made = toy_conditional.sample(300, vix=row.vix, seed=2, steps=5)
-        assert row.std == pytest.approx(made.std())
-        assert row.median_rv == pytest.approx(np.median(np.sqrt(np.mean(made.astype(float) ** 2, axis=1))))
+        windows = toy_conditional.sample(300, vix=row.vix, seed=2, steps=5)
+        assert row.std == pytest.approx(windows.std())
+        assert row.median_rv == pytest.approx(np.median(np.sqrt(np.mean(windows.astype(float) ** 2, axis=1))))
 
 
 def test_volatility_by_vix_uses_the_same_noise_at_every_level(toy_conditional):
@@ -419,10 +449,38 @@ def test_volatility_by_vix_uses_the_same_noise_at_every_level(toy_conditional):
 
 def test_returns_near_a_vix_are_those_of_its_windows_with_their_episodes():
     vix = np.repeat([12.0, 40.0, 12.0, 40.0], 300)
-    made = np.where(vix[:, None] > 20, 0.01, -0.002) * np.ones((1200, 10))
-    made[300] += 0.1
-    found = conditional.returns_near([12, 40, 80], made, vix).set_index("target_vix")
-    np.testing.assert_allclose(found["mean"], [-0.02, 0.1 + 1 / 600, np.nan])
-    np.testing.assert_allclose(found["median"], [-0.02, 0.1, np.nan])
-    assert found["n_windows"].tolist() == [600, 600, 0]
-    assert found["n_episodes"].tolist() == [2, 2, 0]
+    windows = np.where(vix[:, None] > 20, 0.01, -0.002) * np.ones((1200, 10))
+    windows[300] += 0.1
+    first_day = np.arange(1200) + 9 * (np.arange(1200) >= 305)  # a seam between two splits
+    rows = conditional.returns_near([12, 40, 80], windows, vix, first_day).set_index("target_vix")
+    np.testing.assert_allclose(rows["mean"], [-0.02, 0.1 + 1 / 600, np.nan])
+    np.testing.assert_allclose(rows["median"], [-0.02, 0.1, np.nan])
+    assert rows["n_windows"].tolist() == [600, 600, 0]
+    assert rows["n_episodes"].tolist() == [60, 61, 0]
+
+
+# Turning the knobs
+
+
+def test_knobs_are_turned_one_at_a_time(toy_timegan, toy_stress):
+    own = {"timegan": ("noise_mean", 0.0, toy_timegan), "vae_stress": ("mean_factor", 1.0, toy_stress)}
+    for name, (knob, as_trained, model) in own.items():
+        rows = conditional.turn_knobs(name, model, n=60, seed=2)
+        assert set(rows["model"]) == {name}
+        assert list(rows["knob"].unique()) == ["spread", knob]
+        spreads, shifts = rows[rows["knob"] == "spread"], rows[rows["knob"] == knob]
+        assert spreads["value"].tolist() == list(conditional.SPREADS)
+        assert shifts["value"].tolist() == [as_trained + shift for shift in conditional.SHIFTS]
+        for option, table in (("stress_scale", spreads), (knob, shifts)):
+            for row in table.itertuples():
+                volatility = metrics.realised_vol(model.sample(60, seed=2, **{option: row.value}))
+                np.testing.assert_allclose([row.q05, row.q50, row.q95], np.quantile(volatility, [0.05, 0.5, 0.95]))
+        plain = ["q05", "q50", "q95"]
+        middle = spreads.loc[spreads["value"] == 1.0, plain], shifts.loc[shifts["value"] == as_trained, plain]
+        np.testing.assert_array_equal(*middle)  # as trained, both panels show the same model
+
+
+def test_a_model_without_a_centre_to_move_has_its_spread_alone(toy_generator):
+    prior = generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler)
+    for name, model in (("vae_prior", prior), ("ldm_post", toy_generator)):
+        assert set(conditional.turn_knobs(name, model, n=20)["knob"]) == {"spread"}

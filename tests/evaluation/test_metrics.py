@@ -18,12 +18,11 @@ DISTANCES = {  # every comparison of two samples, as one number that vanishes on
     "q99_ratio": lambda a, b: metrics.quantile_ratio(a, b, 0.99) - 1,
     "wasserstein": metrics.wasserstein,
     "ks": lambda a, b: metrics.ks(a, b)[0],
-    "acf_mae": metrics.acf_mae,
     "acf_abs_mae": metrics.acf_abs_mae,
     "log_rv_sd_ratio": lambda a, b: metrics.log_rv_sd_ratio(a, b) - 1,
     "vol_sd_ratio": lambda a, b: metrics.vol_sd_ratio(a, b) - 1,
-    "log_rv_w1": lambda a, b: metrics.w1_per_window(metrics.log_rv(a), metrics.log_rv(b)),
-    "max_drawdown_w1": lambda a, b: metrics.w1_per_window(metrics.max_drawdown(a), metrics.max_drawdown(b)),
+    "log_rv_w1": lambda a, b: metrics.wasserstein(metrics.log_rv(a), metrics.log_rv(b)),
+    "max_drawdown_w1": lambda a, b: metrics.wasserstein(metrics.max_drawdown(a), metrics.max_drawdown(b)),
 }
 
 returns = st.floats(-0.5, 0.5, allow_subnormal=False)
@@ -115,7 +114,6 @@ def test_quantile_ratio_reads_the_tail_it_is_asked_for(noise):
 @given(spread, st.floats(-1, 1))
 def test_wasserstein_of_a_shift_is_the_shift(windows, shift):
     assert metrics.wasserstein(windows, windows + shift) == pytest.approx(abs(shift), abs=1e-12)
-    assert metrics.w1_per_window(windows[:, 0], windows[:, 0] + shift) == pytest.approx(abs(shift), abs=1e-12)
 
 
 def test_wasserstein_of_a_wider_normal(noise):
@@ -214,13 +212,11 @@ def test_acf_of_a_constant_sample_is_refused(value):
         metrics.pooled_acf(np.full((40, L), value))
 
 
-def test_acf_distances_have_their_closed_forms(rng, noise, mixture):
-    expected = np.mean(0.6 ** np.arange(1, 21))
-    assert metrics.acf_mae(ar1(rng, 0.6), noise) == pytest.approx(expected, abs=0.01)
+def test_the_distance_of_memory_has_its_closed_form(rng, mixture):
     shuffled = rng.permutation(mixture.ravel()).reshape(mixture.shape)  # same days, no memory
     assert metrics.acf_abs_mae(mixture, shuffled) == pytest.approx(mixture_acf_abs(), abs=0.02)
     assert metrics.acf_abs_mae(shuffled, mixture) == metrics.acf_abs_mae(mixture, shuffled)
-    assert metrics.acf_mae(mixture, shuffled) < 0.02  # the memory is in the volatility, not in r
+    assert np.abs(metrics.pooled_acf(mixture)).mean() < 0.02  # the memory is in the volatility, not in r
 
 
 # Volatility and drawdown of a window

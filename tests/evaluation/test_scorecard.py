@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from chaoslib.evaluation import metrics, scorecard, tables
+from chaoslib.evaluation import metrics, scorecard
 
 L = 20
 
@@ -60,30 +60,61 @@ def test_every_metric_has_a_distance_and_a_label(windows):
     assert list(gaps(long, long)) == scorecard.METRICS
 
 
-def test_the_scorecard_agrees_with_the_table_of_distances():
+def test_numbers_are_those_of_the_metrics_of_their_names():
     real, fake = (scorecard.cut(clustered_path(1200, seed), 50) for seed in (3, 4))
-    exact = {row["metric"]: row["distance"] for row in tables.distance_rows("m", 0, "train", real, fake)}
-    found = gaps(real, 1.3 * fake)
-    exact = {row["metric"]: row["distance"] for row in tables.distance_rows("m", 0, "train", real, 1.3 * fake)}
-    shared = set(exact) & set(found)
-    assert len(shared) >= 13
-    for name in shared:
-        assert found[name] == pytest.approx(exact[name], rel=0.02, abs=2e-4), name
+    exact = {name: abs(getattr(metrics, name)(real, fake) - 1) for name in ("std_ratio", "vol_sd_ratio", "log_rv_sd_ratio")}
+    exact |= {f"q{q:02d}_ratio": abs(metrics.quantile_ratio(real, fake, q / 100) - 1) for q in (1, 5, 95, 99)}
+    for name in ("leverage", "half_window_correlation", "excess_kurtosis"):
+        exact[name] = abs(getattr(metrics, name)(fake) - getattr(metrics, name)(real))
+    exact["acf_abs_mae"] = metrics.acf_abs_mae(real, fake)
+    apart = gaps(real, fake)
+    assert {name: apart[name] for name in exact} == pytest.approx(exact)
 
 
-def test_ks_by_quantile_functions_is_that_of_scipy(windows):
+def test_laws_are_as_far_apart_as_scipy_says():
+    real = scorecard.cut(clustered_path(4000, 3), 50)
+    heavy = 0.0035 * np.random.default_rng(0).standard_t(2.5, size=(2000, 50))  # its tails cross those of history
+    for fake in (scorecard.cut(clustered_path(4000, 4), 50), heavy, 1.1 * real, real[:300]):
+        apart = gaps(real, fake)
+        exact = stats.wasserstein_distance(real.ravel(), fake.ravel()) / np.std(real)
+        assert apart["w1_over_std"] == pytest.approx(exact, rel=1e-3)
+        for name, law in (("max_drawdown_w1", metrics.max_drawdown), ("log_rv_w1", metrics.log_rv)):
+            assert apart[name] == pytest.approx(stats.wasserstein_distance(law(real), law(fake)), rel=1e-3), name
+        for days in (5, 20, 50):
+            exact = stats.wasserstein_distance(*(metrics.horizon_returns(each, days) for each in (real, fake)))
+            assert apart[f"return_{days}d_w1"] == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 2000, 4001, 40_000])
+def test_mean_quantiles_keep_the_mean_and_the_tails(n):
+    values = np.random.default_rng(n).standard_cauchy(n)
+    law = scorecard.mean_quantiles(values)
+    assert law @ scorecard.WIDTHS == pytest.approx(values.mean(), abs=1e-9 * np.abs(values).max())
+    assert (np.diff(law) >= 0).all()
+    outermost = max(1, n // 40_000)  # values in the first and the last bin, where bins are finest
+    assert law[[0, -1]] == pytest.approx(np.sort(values)[[outermost - 1, -outermost]])
+
+
+def test_mean_quantiles_of_a_ramp_are_the_middles_of_the_bins():
+    edges = scorecard.EDGES
+    law = scorecard.mean_quantiles(np.arange(40_000) + 0.5)
+    np.testing.assert_allclose(law, 20_000 * (edges[1:] + edges[:-1]))
+    np.testing.assert_allclose(scorecard.mean_quantiles(np.full(123, 0.3)), 0.3)
+
+
+def test_ks_by_mean_quantiles_is_that_of_scipy(windows):
     for fake in (windows + 0.004, 1.5 * windows, windows[:300]):
         exact = stats.ks_2samp(windows.ravel(), fake.ravel()).statistic
-        assert gaps(windows, fake)["ks"] == pytest.approx(exact, abs=2e-3)
+        assert gaps(windows, fake)["ks"] == pytest.approx(exact, abs=1 / 2000)
 
 
 def test_scaling_moves_what_has_a_scale_and_nothing_else(windows):
-    found = gaps(windows, 1.5 * windows)
+    apart = gaps(windows, 1.5 * windows)
     for name in scorecard.RATIOS:
-        assert found[name] == pytest.approx(0.0 if name == "log_rv_sd_ratio" else 0.5, abs=1e-6), name
+        assert apart[name] == pytest.approx(0.0 if name == "log_rv_sd_ratio" else 0.5, abs=1e-6), name
     for name in ("hill_lower", "hill_upper", "skew", "excess_kurtosis", *scorecard.DEPENDENCE):
-        assert found[name] == pytest.approx(0.0, abs=1e-9), name
-    assert found["log_rv_w1"] == pytest.approx(np.log(1.5))
+        assert apart[name] == pytest.approx(0.0, abs=1e-9), name
+    assert apart["log_rv_w1"] == pytest.approx(np.log(1.5))
 
 
 def test_stacked_facts_give_the_distances_of_their_parts(windows):
@@ -99,8 +130,8 @@ def test_stacked_facts_give_the_distances_of_their_parts(windows):
 
 
 def test_copies_are_stretches_of_the_path_in_blocks_of_the_mean_length():
-    drawn = np.concatenate([np.diff(positions) % 1000 for positions in scorecard.copies(1000, 40, mean_block=50)])
-    seams = np.mean(drawn != 1)  # 1 is the next day, past the end the first again
+    steps = np.concatenate([np.diff(positions) % 1000 for positions in scorecard.copies(1000, 40, mean_block=50)])
+    seams = np.mean(steps != 1)  # 1 is the next day, past the end the first again
     assert seams == pytest.approx(1 / 50, rel=0.15)
     short = list(scorecard.copies(1000, 3, length=70))
     assert [len(each) for each in short] == [70, 70, 70]
@@ -142,9 +173,9 @@ def test_a_short_history_has_a_wide_floor(path, floor):
 
 def test_windows_may_be_kept_by_the_day_they_end_on(path):
     ends = np.abs(path) > 0.015
-    kept = scorecard.noise_floor(path, seq_len=L, n=3, ends=ends)
+    floor = scorecard.noise_floor(path, seq_len=L, n=3, ends=ends)
     expected = scorecard.facts(np.array([path[day - L + 1 : day + 1] for day in np.flatnonzero(ends) if day >= L - 1]))
-    for name, value in kept.real.items():
+    for name, value in floor.real.items():
         np.testing.assert_allclose(value, expected[name], err_msg=name)
 
 
@@ -160,17 +191,17 @@ def test_copies_without_an_episode_are_left_out(path):
 
 
 def test_a_stride_of_one_is_the_default(path):
-    plain, given = (scorecard.noise_floor(path, seq_len=L, n=4, mean_block=100, **kw) for kw in ({}, {"stride": 1}))
-    pd.testing.assert_frame_equal(given.table, plain.table)
-    pd.testing.assert_frame_equal(given.distances, plain.distances)
+    plain, strided = (scorecard.noise_floor(path, seq_len=L, n=4, mean_block=100, **kw) for kw in ({}, {"stride": 1}))
+    pd.testing.assert_frame_equal(strided.table, plain.table)
+    pd.testing.assert_frame_equal(strided.distances, plain.distances)
 
 
 def test_a_stride_leaves_out_windows_of_history_and_copies_alike(path, windows):
     floor = scorecard.noise_floor(path, seq_len=L, n=3, mean_block=100, stride=7)
-    drawn = [scorecard.cut(path[days], L) for days in scorecard.copies(len(path), 3, mean_block=100)]
+    copied = [scorecard.cut(path[days], L) for days in scorecard.copies(len(path), 3, mean_block=100)]
     for name, value in scorecard.facts(windows[::7]).items():
         np.testing.assert_array_equal(floor.real[name], value, err_msg=name)
-        np.testing.assert_array_equal(floor.copied[name], [scorecard.facts(c[::7])[name] for c in drawn], err_msg=name)
+        np.testing.assert_array_equal(floor.copied[name], [scorecard.facts(c[::7])[name] for c in copied], err_msg=name)
 
 
 def test_a_stride_counts_the_windows_that_are_kept(path, windows):
@@ -240,14 +271,14 @@ def test_a_distance_may_stand_beside_another_yardstick(path, windows, floor):
 def test_halves_that_are_alike_are_near_and_a_break_is_seen():
     calm = clustered_path(1000, 2)
     broken = np.concatenate([calm[:500], 3 * calm[500:]])
-    found = {
+    tables = {
         name: scorecard.halves(each, seq_len=L, n=40, mean_block=50) for name, each in (("calm", calm), ("broken", broken))
     }
-    assert row_of(found["broken"], "std_ratio")["distance"] > row_of(found["broken"], "std_ratio")["floor_p95"]
-    assert row_of(found["calm"], "std_ratio")["distance"] < row_of(found["calm"], "std_ratio")["floor_p95"]
-    assert all(map(pd.api.types.is_float_dtype, found["calm"].dtypes[3:]))
+    assert row_of(tables["broken"], "std_ratio")["distance"] > row_of(tables["broken"], "std_ratio")["floor_p95"]
+    assert row_of(tables["calm"], "std_ratio")["distance"] < row_of(tables["calm"], "std_ratio")["floor_p95"]
+    assert all(map(pd.api.types.is_float_dtype, tables["calm"].dtypes[3:]))
     expected = np.std(scorecard.cut(broken[500:], L)) / np.std(scorecard.cut(broken[:500], L))
-    assert row_of(found["broken"], "std_ratio")["value"] == pytest.approx(expected)
+    assert row_of(tables["broken"], "std_ratio")["value"] == pytest.approx(expected)
 
 
 def test_p_max_is_the_rank_of_the_worst_metric(floor):

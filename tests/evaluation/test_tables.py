@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from chaoslib.evaluation import metrics, scoring, tables
+from chaoslib.figures import COLOURS, LABELS
 
 # fmt: off
 UNCONDITIONAL = [
@@ -47,6 +48,11 @@ def fake() -> np.ndarray:
 
 def distances(real: np.ndarray, fake: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(tables.distance_rows("model", 0, "train", real, fake)).set_index("metric")
+
+
+def test_every_model_has_a_colour_and_a_label():
+    assert set(tables.MODELS) == set(COLOURS) == set(LABELS)
+    assert len(set(COLOURS.values())) == len(tables.MODELS)
 
 
 # unconditional
@@ -217,30 +223,6 @@ def test_summary_leaves_out_what_could_not_be_compared():
     assert set(tables.summarise_seeds(rows)["target_vix"]) == {20}
 
 
-def test_gathered_seeds_hold_the_classical_models_once():
-    runs = [
-        conditional_rows(
-            {("cond_ldm", seed, "matched", v): seed + v for v in (20, 30)} | {("vix_scaled", 0, "matched", 20): 1.0}
-        )
-        for seed in range(3)
-    ]
-    table = tables.gather(runs)
-    assert len(table) == 3 * 2 + 1
-    assert set(table.loc[table["model"] == "cond_ldm", "std_ratio"]) == {20, 21, 22, 30, 31, 32}
-    summary = tables.summarise_seeds(table).set_index("model")
-    assert summary.loc["vix_scaled", "seed_sd"].isna().all()  # one draw, not three seeds that agree
-    assert summary.loc["cond_ldm", "seed_sd"].notna().all()
-
-
-@pytest.mark.parametrize(
-    "name", "model seed vix_at mode target_vix guidance split target vix temperature output_scale".split()
-)
-def test_gathered_rows_that_differ_in_a_key_are_all_kept(name):
-    table = pd.DataFrame({name: [1, 2], "std_ratio": [1.0, 1.0], "std": [0.01, 0.01]})
-    pd.testing.assert_frame_equal(tables.gather([table]), table)
-    pd.testing.assert_frame_equal(tables.gather([table, table]), table)
-
-
 # crps
 
 
@@ -323,11 +305,19 @@ def test_independent_windows_are_those_that_fit_side_by_side(scores, n, independ
     assert set(rows["n_independent"]) == {independent} == {days // 10}
 
 
+def test_a_seed_has_the_same_row_alone_and_among_others(crps, scores):
+    for seed in (0, 1):
+        alone = scores[(scores["model"] != "cond_ldm") | (scores["seed"] == seed)]
+        rows = tables.crps_rows(alone, rival="vix_scaled", seq_len=10)
+        same = crps[(crps["model"] != "cond_ldm") | (crps["seed"] == seed)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, same, check_exact=True)
+
+
 def test_crps_rows_do_not_depend_on_the_order_of_the_scores(crps, scores):
     mixed = scores.sample(frac=1, random_state=0)
-    found = tables.crps_rows(mixed, rival="vix_scaled", seq_len=10)
+    rows = tables.crps_rows(mixed, rival="vix_scaled", seq_len=10)
     order = ["model", "seed", "split", "target"]
-    pd.testing.assert_frame_equal(found.sort_values(order, ignore_index=True), crps.sort_values(order, ignore_index=True))
+    pd.testing.assert_frame_equal(rows.sort_values(order, ignore_index=True), crps.sort_values(order, ignore_index=True))
 
 
 # data_summary
