@@ -5,8 +5,11 @@ import importlib.metadata
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import types
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,6 +67,14 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(scenarios, "WEIGHTS", folder)
     yield folder
     scenarios.published.cache_clear()
+
+
+@pytest.fixture
+def threads():
+    """Sets torch's number of threads; afterwards it is what it was."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 # Scenarios
@@ -441,19 +452,19 @@ def test_whole_numbers_of_numpy_are_whole_numbers(small, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_set_of_any_size_is_written_a_few_chunks_at_a_time(small, tmp_path, monkeypatch, workers):
-    real, made, alive = scenarios.chain, [], []
+def test_a_set_of_any_size_is_written_a_few_chunks_at_a_time(small, tmp_path, monkeypatch, threads, workers):
+    real, chunks, alive = scenarios.chain, [], []
 
     def counting(*args, **options):
-        alive.append(sum(each() is not None for each in made))
+        alive.append(sum(each() is not None for each in chunks))
         chunk = real(*args, **options)
-        made.append(weakref.ref(chunk))
+        chunks.append(weakref.ref(chunk))
         return chunk
 
     monkeypatch.setattr(scenarios, "chain", counting)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: workers)
+    threads(workers)
     stored(tmp_path / "set", n=810, shard=400)
-    assert len(made) == 20 + 20 + 1
+    assert len(chunks) == 20 + 20 + 1
     assert max(alive) <= 2 * workers + 1  # made ahead, and the one that is being written
     for path in (tmp_path / "set").glob("*.parquet"):
         groups = parquet.read_metadata(path)
@@ -461,11 +472,11 @@ def test_a_set_of_any_size_is_written_a_few_chunks_at_a_time(small, tmp_path, mo
 
 
 @pytest.mark.parametrize("workers", [2, 5])
-def test_chunks_made_side_by_side_are_those_made_one_after_another(small, tmp_path, monkeypatch, workers):
+def test_chunks_made_side_by_side_are_those_made_one_after_another(small, tmp_path, threads, workers):
     options = {"n": 130, "days": 60, "seed": 2}
     alone = scenarios.draw(25, **options)
     stored(tmp_path / "alone", **options)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: workers)
+    threads(workers)
     np.testing.assert_array_equal(scenarios.draw(25, **options), alone)
     stored(tmp_path / "beside", **options)
     one, other = (held(tmp_path / name) for name in ("alone", "beside"))
@@ -479,6 +490,39 @@ def test_the_first_chunk_does_not_wait_for_the_others(small, monkeypatch):
     assert next(chunks).shape == (small, 2)
     chunks.close()
     assert len(calls) <= 2 * torch.get_num_threads()
+
+
+def test_every_thread_keeps_its_number_of_torch_threads(small, tmp_path, monkeypatch, threads):
+    threads(3)
+    real, inside = scenarios.chain, []
+
+    def counting(*args, **options):
+        inside.append(torch.get_num_threads())
+        return real(*args, **options)
+
+    monkeypatch.setattr(scenarios, "chain", counting)
+    with ThreadPoolExecutor(1) as early, ThreadPoolExecutor(1) as idle, ThreadPoolExecutor(1) as between:
+        early.submit(torch.get_num_threads).result()
+        idle.submit(int).result()  # runs already, but has not used torch yet
+        parts = scenarios.chunks(scenarios.published(), 25, n=130, days=2, seed=0)
+        next(parts)
+        assert between.submit(torch.get_num_threads).result() == 3  # while scenarios are being drawn
+        parts.close()
+        scenarios.draw(25, n=130)
+        stored(tmp_path / "set")
+        assert set(inside) == {1}
+        with ThreadPoolExecutor(1) as later:
+            pools = {"early": early, "idle": idle, "between": between, "later": later}
+            numbers = {name: pool.submit(torch.get_num_threads).result() for name, pool in pools.items()}
+    assert numbers | {"main": torch.get_num_threads()} == dict.fromkeys([*pools, "main"], 3)
+
+
+def test_sampling_imports_nothing_that_draws_figures_or_reads_params(root):
+    code = "import sys; from chaoslib.stress import scenarios; scenarios.draw(30, n=2); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "torch" in loaded
+    assert not loaded & {"matplotlib", "seaborn", "yaml", "IPython", "arch"}
 
 
 # Weights
