@@ -51,20 +51,11 @@ def probe_vae(
         own_vix = None if condition_vix is None else condition_vix[index]
         mu, logvar = model.encode(real, own_vix)
         for draw in draws:
-            z = draw_latents(draw, mu, logvar, generator)
+            z = vae.draw_latents(mu, logvar, draw, generator=generator)
             for decode in ("mean", "sampled"):
                 fake = model.decode(z, generator=generator, vix=own_vix, sampled=decode == "sampled")
                 rows.append({"draw": draw, "decode": decode, "subset": subset, **compare(real, fake)})
     return pd.DataFrame(rows)
-
-
-def draw_latents(draw: str, mu: torch.Tensor, logvar: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Latents (B, D): the posterior means, draws from the posterior, or draws from the prior N(0, I)."""
-    if draw == "mu":
-        return mu
-    if draw == "post":
-        return vae.draw_posterior(mu, logvar, generator=generator)
-    return torch.randn(mu.shape, generator=generator)
 
 
 def compare(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
