@@ -43,7 +43,7 @@ def gjr() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def made(garch) -> dict[str, np.ndarray]:
+def samples(garch) -> dict[str, np.ndarray]:
     """Windows of every generator fitted to the symmetric path."""
     return {name: generate(garch, N, seq_len=L, seed=0) for name, generate in GENERATORS.items()}
 
@@ -58,35 +58,35 @@ def mean_acf_abs(windows: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_windows_have_the_asked_shape_and_type(made, garch, name):
-    assert made[name].shape == (N, L)
-    assert made[name].dtype == np.float32
-    assert np.isfinite(made[name]).all()
+def test_windows_have_the_asked_shape_and_type(samples, garch, name):
+    assert samples[name].shape == (N, L)
+    assert samples[name].dtype == np.float32
+    assert np.isfinite(samples[name]).all()
     odd = GENERATORS[name](garch, 7, seq_len=33, seed=0)  # fewer than one copy of the path holds
     assert odd.shape == (7, 33)
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_the_seed_alone_decides(made, garch, name):
-    np.testing.assert_array_equal(GENERATORS[name](garch, N, seq_len=L, seed=0), made[name])
+def test_the_seed_alone_decides(samples, garch, name):
+    np.testing.assert_array_equal(GENERATORS[name](garch, N, seq_len=L, seed=0), samples[name])
     other = GENERATORS[name](garch, N, seq_len=L, seed=1)
-    assert np.mean(other == made[name]) < 0.01
-    assert len(np.unique(made[name], axis=0)) > 0.5 * N  # unbroken blocks of a short path may coincide
+    assert np.mean(other == samples[name]) < 0.01
+    assert len(np.unique(samples[name], axis=0)) > 0.5 * N  # unbroken blocks of a short path may coincide
 
 
 @pytest.mark.parametrize("name", ["iid_bootstrap", "block_bootstrap"])
-def test_bootstraps_hold_real_days_only_and_reach_all_of_them(made, garch, name):
-    drawn, days = np.unique(made[name]), np.unique(garch.astype(np.float32))
-    assert np.isin(drawn, days).all()
-    assert len(drawn) > 0.99 * len(days)
-    assert metrics.std_ratio(garch, made[name]) == pytest.approx(1, abs=0.02)
+def test_bootstraps_hold_real_days_only_and_reach_all_of_them(samples, garch, name):
+    values, days = np.unique(samples[name]), np.unique(garch.astype(np.float32))
+    assert np.isin(values, days).all()
+    assert len(values) > 0.99 * len(days)
+    assert metrics.std_ratio(garch, samples[name]) == pytest.approx(1, abs=0.02)
 
 
-def test_block_bootstrap_keeps_the_clustering_that_iid_loses(made, garch):
+def test_block_bootstrap_keeps_the_clustering_that_iid_loses(samples, garch):
     real = mean_acf_abs(rolling(garch))
     assert real > 0.1
-    assert abs(mean_acf_abs(made["iid_bootstrap"])) < 0.01
-    assert 0.7 * real < mean_acf_abs(made["block_bootstrap"]) < 1.1 * real
+    assert abs(mean_acf_abs(samples["iid_bootstrap"])) < 0.01
+    assert 0.7 * real < mean_acf_abs(samples["block_bootstrap"]) < 1.1 * real
 
 
 @pytest.mark.parametrize("mean_block", [2.0, 10.0, 60.0])
@@ -124,12 +124,12 @@ def test_a_path_shorter_than_a_window_is_refused():
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_fitted_models_recover_scale_and_clustering(made, garch, name):
-    assert metrics.std_ratio(garch, made[name]) == pytest.approx(1, abs=0.1)
-    assert np.std(made[name]) == pytest.approx(0.01, rel=0.1)  # the law behind the path
-    assert mean_acf_abs(made[name]) == pytest.approx(mean_acf_abs(rolling(garch)), abs=0.09)
-    assert abs(metrics.leverage(made[name])) < 0.03  # the path is symmetric
-    assert abs(metrics.pooled_acf(made[name], max_lag=5)).max() < 0.03
+def test_fitted_models_recover_scale_and_clustering(samples, garch, name):
+    assert metrics.std_ratio(garch, samples[name]) == pytest.approx(1, abs=0.1)
+    assert np.std(samples[name]) == pytest.approx(0.01, rel=0.1)  # the law behind the path
+    assert mean_acf_abs(samples[name]) == pytest.approx(mean_acf_abs(rolling(garch)), abs=0.09)
+    assert abs(metrics.leverage(samples[name])) < 0.03  # the path is symmetric
+    assert abs(metrics.pooled_acf(samples[name], max_lag=5)).max() < 0.03
 
 
 @pytest.mark.parametrize("name", FITTED)
@@ -154,9 +154,9 @@ def test_gjr_fhs_is_at_home_from_the_first_day(gjr):
     assert stats.ks_2samp(windows[:, 0], gjr).statistic < 0.025
     by_day = windows.std(axis=0) / gjr.std()
     np.testing.assert_allclose(by_day, 1, atol=0.1)
-    kept = np.corrcoef(np.abs(windows[:, 0]), np.abs(windows[:, 1]))[0, 1]
+    correlation = np.corrcoef(np.abs(windows[:, 0]), np.abs(windows[:, 1]))[0, 1]
     expected = metrics.pooled_acf(np.abs(rolling(gjr)), max_lag=1)[0]
-    assert kept == pytest.approx(expected, abs=0.05)  # the second day continues from the variance of the first
+    assert correlation == pytest.approx(expected, abs=0.05)  # the second day continues from the variance of the first
 
 
 def test_gjr_fhs_draws_its_shocks_from_the_path():
@@ -244,9 +244,9 @@ def test_every_simulated_day_is_a_shock_of_the_path_times_the_filtered_volatilit
     windows = fitted.simulate(variance, seq_len=20, seed=0).astype(float)
     for day in range(20):
         residual = 100 * windows[:, day] - fitted.mean
-        drawn = residual / np.sqrt(variance)
-        place = np.searchsorted(shocks, drawn).clip(1, len(shocks) - 1)
-        nearest = np.minimum(np.abs(drawn - shocks[place]), np.abs(drawn - shocks[place - 1]))
+        innovations = residual / np.sqrt(variance)
+        place = np.searchsorted(shocks, innovations).clip(1, len(shocks) - 1)
+        nearest = np.minimum(np.abs(innovations - shocks[place]), np.abs(innovations - shocks[place - 1]))
         np.testing.assert_allclose(nearest, 0, atol=2e-6)  # shocks lie some thousandths apart, windows are float32
         variance = fitted.following(residual, variance)
 
@@ -275,21 +275,21 @@ def origin(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
 
 
 def test_vix_scaled_is_a_power_law(windows, vix):
-    asked = np.random.default_rng(0).uniform(8, 90, size=300)
-    once, twice = (classical.vix_scaled(windows, vix, factor * asked, exponent=EXPONENT, seed=0) for factor in (1.0, 2.0))
+    targets = np.random.default_rng(0).uniform(8, 90, size=300)
+    once, twice = (classical.vix_scaled(windows, vix, factor * targets, exponent=EXPONENT, seed=0) for factor in (1.0, 2.0))
     assert once.shape == (300, 20)
     assert once.dtype == np.float32
     np.testing.assert_allclose(twice, 2**EXPONENT * once, rtol=1e-5)
 
 
 def test_vix_scaled_takes_each_window_from_its_own_vix_to_the_one_asked_for_it(windows, vix):
-    asked = np.random.default_rng(0).uniform(8, 90, size=300)
-    made = classical.vix_scaled(windows, vix, asked, exponent=EXPONENT, seed=0)
-    chosen = origin(classical.vix_scaled(windows, vix, asked, exponent=0.0, seed=0), windows)  # factor 1: historical
+    targets = np.random.default_rng(0).uniform(8, 90, size=300)
+    samples = classical.vix_scaled(windows, vix, targets, exponent=EXPONENT, seed=0)
+    chosen = origin(classical.vix_scaled(windows, vix, targets, exponent=0.0, seed=0), windows)  # factor 1: historical
     assert len(np.unique(chosen)) > 200  # any window may be rescaled, whatever its VIX
-    np.testing.assert_allclose(made, windows[chosen] * ((asked / vix[chosen]) ** EXPONENT)[:, None], rtol=1e-5)
-    np.testing.assert_allclose(made.std(), 0.01 * np.sqrt(np.mean((asked / 20) ** (2 * EXPONENT))), rtol=0.05)
-    assert (origin(classical.vix_scaled(windows, vix, asked, exponent=0.0, seed=1), windows) != chosen).mean() > 0.9
+    np.testing.assert_allclose(samples, windows[chosen] * ((targets / vix[chosen]) ** EXPONENT)[:, None], rtol=1e-5)
+    np.testing.assert_allclose(samples.std(), 0.01 * np.sqrt(np.mean((targets / 20) ** (2 * EXPONENT))), rtol=0.05)
+    assert (origin(classical.vix_scaled(windows, vix, targets, exponent=0.0, seed=1), windows) != chosen).mean() > 0.9
 
 
 def test_vix_scaled_leaves_a_window_at_its_own_vix_alone(windows):
@@ -298,43 +298,43 @@ def test_vix_scaled_leaves_a_window_at_its_own_vix_alone(windows):
 
 
 def test_kernel_bootstrap_draws_historical_windows_near_the_vix_of_each(windows, vix):
-    asked = np.random.default_rng(0).permutation(np.repeat([12.0, 20.0, 33.0, 50.0], 500))
-    made = classical.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=0)
-    assert made.shape == (2000, 20)
-    distance = np.log(vix[origin(made, windows)] / asked)
+    targets = np.random.default_rng(0).permutation(np.repeat([12.0, 20.0, 33.0, 50.0], 500))
+    samples = classical.vix_kernel_bootstrap(windows, vix, targets, bandwidth=0.05, seed=0)
+    assert samples.shape == (2000, 20)
+    distance = np.log(vix[origin(samples, windows)] / targets)
     assert np.abs(distance).max() < 5 * 0.05
     assert distance.std() == pytest.approx(0.05, rel=0.1)  # windows are even in log VIX
     assert distance.mean() == pytest.approx(0, abs=0.01)
-    np.testing.assert_array_equal(classical.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=0), made)
-    other = classical.vix_kernel_bootstrap(windows, vix, asked, bandwidth=0.05, seed=1)
-    assert (origin(other, windows) != origin(made, windows)).mean() > 0.8
+    np.testing.assert_array_equal(classical.vix_kernel_bootstrap(windows, vix, targets, bandwidth=0.05, seed=0), samples)
+    other = classical.vix_kernel_bootstrap(windows, vix, targets, bandwidth=0.05, seed=1)
+    assert (origin(other, windows) != origin(samples, windows)).mean() > 0.8
 
 
 def test_kernel_weights_are_gaussian_in_log_vix():
     history = np.arange(3.0)[:, None]
     vix = 20 * np.exp(np.array([0.0, 0.1, -0.2]))
-    made = classical.vix_kernel_bootstrap(history, vix, np.full(50_000, 20.0), bandwidth=0.1, seed=0)[:, 0]
-    shares = np.bincount(made.astype(int)) / len(made)
+    samples = classical.vix_kernel_bootstrap(history, vix, np.full(50_000, 20.0), bandwidth=0.1, seed=0)[:, 0]
+    shares = np.bincount(samples.astype(int)) / len(samples)
     np.testing.assert_allclose(shares / shares[0], np.exp([0, -0.5, -2.0]), atol=0.02)
 
 
 @pytest.mark.parametrize("bandwidth", [0.001, 0.1])
 def test_kernel_bootstrap_cannot_go_beyond_the_vix_there_was(windows, vix, bandwidth):
-    for asked, nearest in [(1000.0, vix >= 45), (0.1, vix <= 13)]:
+    for target, nearest in [(1000.0, vix >= 45), (0.1, vix <= 13)]:
         chosen = origin(
-            classical.vix_kernel_bootstrap(windows, vix, np.full(50, asked), bandwidth=bandwidth, seed=0), windows
+            classical.vix_kernel_bootstrap(windows, vix, np.full(50, target), bandwidth=bandwidth, seed=0), windows
         )
         assert nearest[chosen].all()
         if bandwidth < 0.01:  # weights that would vanish all the same leave the nearest window
-            assert set(chosen) == {np.argmax(vix) if asked > 60 else np.argmin(vix)}
+            assert set(chosen) == {np.argmax(vix) if target > 60 else np.argmin(vix)}
 
 
 def test_a_small_bandwidth_picks_windows_with_the_vix_itself():
     history, vix = np.arange(400.0)[:, None], np.repeat([15.0, 16.0, 30.0, 31.0], 100)
-    asked = np.tile([16.0, 30.0], 300)
-    made = classical.vix_kernel_bootstrap(history, vix, asked, bandwidth=1e-3, seed=0)[:, 0].astype(int)
-    np.testing.assert_array_equal(vix[made], asked)
-    assert len(np.unique(made)) > 180  # all of them, alike
+    targets = np.tile([16.0, 30.0], 300)
+    samples = classical.vix_kernel_bootstrap(history, vix, targets, bandwidth=1e-3, seed=0)[:, 0].astype(int)
+    np.testing.assert_array_equal(vix[samples], targets)
+    assert len(np.unique(samples)) > 180  # all of them, alike
 
 
 @pytest.fixture(scope="module")
@@ -356,30 +356,30 @@ def test_rivals_are_those_that_know_the_anchor(gjr, market):
 
 @pytest.mark.parametrize("name", ["vix_scaled", "vix_kernel_bootstrap", "gjr_fhs"])
 def test_rivals_answer_each_vix_and_the_seed_alone_decides(gjr, market, name):
-    asked = np.tile([10.0, 25.0], 1000)
-    made = rivals(gjr, market)[name](asked)
-    assert made.shape == (2000, L)
-    assert made.dtype == np.float32
-    assert made[1::2].std() > 1.3 * made[::2].std()  # the second of each pair was asked for more
+    targets = np.tile([10.0, 25.0], 1000)
+    samples = rivals(gjr, market)[name](targets)
+    assert samples.shape == (2000, L)
+    assert samples.dtype == np.float32
+    assert samples[1::2].std() > 1.3 * samples[::2].std()  # the second of each pair was asked for more
     draw = rivals(gjr, market)[name]
     for _ in range(2):  # neither an earlier call nor another object matters
-        np.testing.assert_array_equal(draw(asked), made)
-    assert (rivals(gjr, market, seed=1)[name](asked) != made).any(axis=1).mean() > 0.9
+        np.testing.assert_array_equal(draw(targets), samples)
+    assert (rivals(gjr, market, seed=1)[name](targets) != samples).any(axis=1).mean() > 0.9
 
 
 def test_rivals_are_fitted_on_what_they_are_given(gjr, market):
     cut, vix = market
-    asked = np.full(500, 18.0)
+    targets = np.full(500, 18.0)
     exponent = fit_vix_exponent(cut, vix)
     assert 0.3 < exponent < 1  # the variance of the first day is half forgotten over a window
-    made = rivals(gjr, market)
+    samples = rivals(gjr, market)
     np.testing.assert_array_equal(
-        made["vix_scaled"](asked), classical.vix_scaled(cut, vix, asked, exponent=exponent, seed=0)
+        samples["vix_scaled"](targets), classical.vix_scaled(cut, vix, targets, exponent=exponent, seed=0)
     )
-    origin(made["vix_kernel_bootstrap"](asked), cut)
+    origin(samples["vix_kernel_bootstrap"](targets), cut)
 
 
-@pytest.mark.parametrize("asked", [10.0, 16.0, 30.0])
-def test_gjr_starts_from_the_variance_of_days_with_such_a_vix(gjr, market, asked):
-    made = rivals(gjr, market)["gjr_fhs"](np.full(4000, asked))
-    assert made[:, 0].std() == pytest.approx(asked / np.sqrt(252) / 100, rel=0.08)
+@pytest.mark.parametrize("level", [10.0, 16.0, 30.0])
+def test_gjr_starts_from_the_variance_of_days_with_such_a_vix(gjr, market, level):
+    samples = rivals(gjr, market)["gjr_fhs"](np.full(4000, level))
+    assert samples[:, 0].std() == pytest.approx(level / np.sqrt(252) / 100, rel=0.08)

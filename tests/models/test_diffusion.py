@@ -42,7 +42,7 @@ class GaussianOracle(torch.nn.Module):
     def embed(self, n, cond=None, present=None):
         return None
 
-    def denoise(self, z, level, told):
+    def denoise(self, z, level, embedded):
         a = self.alpha_bar[level][:, None]
         total = a * self.std**2 + (1 - a)
         clean = self.mean + a.sqrt() * self.std**2 / total * (z - a.sqrt() * self.mean)
@@ -52,9 +52,9 @@ class GaussianOracle(torch.nn.Module):
 
 @pytest.mark.parametrize("sampler", diffusion.SAMPLERS)
 def test_with_the_exact_denoiser_samplers_recover_the_law(sampler):
-    made = diffusion.sample_latents(GaussianOracle(1.5, 0.4), 20_000, sampler=sampler, steps=200, generator=seeded())
-    torch.testing.assert_close(made.mean(dim=0), torch.full((2,), 1.5), atol=0.02, rtol=0)
-    torch.testing.assert_close(made.std(dim=0), torch.full((2,), 0.4), atol=0.02, rtol=0)
+    samples = diffusion.sample_latents(GaussianOracle(1.5, 0.4), 20_000, sampler=sampler, steps=200, generator=seeded())
+    torch.testing.assert_close(samples.mean(dim=0), torch.full((2,), 1.5), atol=0.02, rtol=0)
+    torch.testing.assert_close(samples.std(dim=0), torch.full((2,), 0.4), atol=0.02, rtol=0)
 
 
 def scheduler(kind, timesteps: int):
@@ -62,9 +62,9 @@ def scheduler(kind, timesteps: int):
     alpha_bar = diffusion.cosine_alpha_bar(timesteps).double()
     betas = (1 - alpha_bar[1:] / alpha_bar[:-1]).tolist()
     shared = {"trained_betas": betas, "clip_sample": False, "prediction_type": "v_prediction"}
-    made = kind(num_train_timesteps=timesteps, **shared)
-    made.set_timesteps(timesteps)
-    return made
+    reference = kind(num_train_timesteps=timesteps, **shared)
+    reference.set_timesteps(timesteps)
+    return reference
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
@@ -84,10 +84,10 @@ def test_single_steps_agree_with_diffusers(sampler):
 def distortion(sampler: str, steps: int, *, std: float) -> float:
     """Error of the standard deviation without that of sampling: the exact denoiser maps noise linearly to N(1.5, std^2)."""
     options = {"sampler": sampler, "steps": steps}
-    made = diffusion.sample_latents(GaussianOracle(1.5, std, timesteps=1000), 2, generator=seeded(), **options)
+    samples = diffusion.sample_latents(GaussianOracle(1.5, std, timesteps=1000), 2, generator=seeded(), **options)
     noise = torch.randn(2, 2, generator=seeded())
-    slope = (made[1] - made[0]) / (noise[1] - noise[0])
-    torch.testing.assert_close(made, 1.5 + slope * noise, atol=1e-4, rtol=0)  # and the mean is exact
+    slope = (samples[1] - samples[0]) / (noise[1] - noise[0])
+    torch.testing.assert_close(samples, 1.5 + slope * noise, atol=1e-4, rtol=0)  # and the mean is exact
     return slope.mean().item() - std
 
 
@@ -133,9 +133,9 @@ def test_the_corrected_sampler_agrees_with_diffusers(conditional, steps):
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_there_is_nothing_to_correct_in_the_first_and_last_steps(conditional, steps):
-    made = [diffusion.sample_latents(conditional, 9, sampler=s, steps=steps, generator=seeded()) for s in ("ddim", "dpm")]
-    torch.testing.assert_close(*made)
-    assert torch.isfinite(made[1]).all()
+    samples = [diffusion.sample_latents(conditional, 9, sampler=s, steps=steps, generator=seeded()) for s in ("ddim", "dpm")]
+    torch.testing.assert_close(*samples)
+    assert torch.isfinite(samples[1]).all()
 
 
 def test_step_ratio_is_measured_in_log_signal_to_noise():
@@ -157,12 +157,12 @@ def test_training_and_sampling_recover_a_mixture_of_two_gaussians():
     model, history = diffusion.fit_diffusion(draw, target, shape, epochs=150, lr=2e-3, ema_decay=0.99)
     assert history["loss"].iloc[-10:].mean() < 0.7 * history["loss"].iloc[0]
     for sampler, steps in (("ddim", 100), ("ddpm", 100), ("dpm", 20)):
-        made = diffusion.sample_latents(model, 4000, sampler=sampler, steps=steps, generator=seeded(1))
-        share = (made[:, 0] < 0.2).float().mean()
+        samples = diffusion.sample_latents(model, 4000, sampler=sampler, steps=steps, generator=seeded(1))
+        share = (samples[:, 0] < 0.2).float().mean()
         assert share.item() == pytest.approx(0.4, abs=0.06)
-        torch.testing.assert_close(made.mean(dim=0), target.mean(dim=0), atol=0.1, rtol=0)
-        torch.testing.assert_close(torch.cov(made.T), torch.cov(target.T), atol=0.1, rtol=0)
-        assert made[made[:, 0] > 0.2].std(dim=0).max() < 0.35  # the modes are not smeared together
+        torch.testing.assert_close(samples.mean(dim=0), target.mean(dim=0), atol=0.1, rtol=0)
+        torch.testing.assert_close(torch.cov(samples.T), torch.cov(target.T), atol=0.1, rtol=0)
+        assert samples[samples[:, 0] > 0.2].std(dim=0).max() < 0.35  # the modes are not smeared together
 
 
 @pytest.fixture
@@ -198,9 +198,9 @@ def test_a_condition_is_embedded_once_for_all_levels(conditional, monkeypatch):
     z, cond = torch.randn(5, 2, generator=seeded()), torch.randn(5, 1, generator=seeded(1))
     present = torch.tensor([True, False, True, False, False])
     for level in (torch.tensor([1]), torch.tensor([20]), torch.tensor([3, 7, 20, 1, 5])):
-        for given in ((cond, None), (cond, present), (None, None)):
-            told = conditional.embed(5, *given)
-            torch.testing.assert_close(conditional.denoise(z, level, told), conditional(z, level, *given))
+        for conditions in ((cond, None), (cond, present), (None, None)):
+            embedded = conditional.embed(5, *conditions)
+            torch.testing.assert_close(conditional.denoise(z, level, embedded), conditional(z, level, *conditions))
     mixed = conditional.embed(5, cond, present)
     torch.testing.assert_close(mixed[present], conditional.embed(5, cond)[present])
     torch.testing.assert_close(mixed[~present], conditional.null_token.expand(3, -1))
@@ -219,11 +219,11 @@ def test_condition_dropout_trains_the_null_token():
     x = torch.randn(300, 2, generator=seeded())
     shape = diffusion.DenoiserShape(latent_dim=2, hidden=16, blocks=1, cond_dim=1, timesteps=20)
     options = {"train_cond": x[:, :1], "val_cond": x[:, :1], "epochs": 3}
-    kept = diffusion.fit_diffusion(lambda g: x, x, shape, cond_dropout=0.0, **options)[0].null_token
+    token = diffusion.fit_diffusion(lambda g: x, x, shape, cond_dropout=0.0, **options)[0].null_token
     dropped = diffusion.fit_diffusion(lambda g: x, x, shape, cond_dropout=0.5, **options)[0].null_token
     torch.manual_seed(0)
     initial = diffusion.Denoiser(shape).null_token
-    assert torch.equal(kept, initial)
+    assert torch.equal(token, initial)
     assert not torch.equal(dropped, initial)
 
 
@@ -286,14 +286,14 @@ def test_average_vix_is_not_an_absent_one_after_training(toy_conditional):
 def test_guidance_spans_null_and_conditional_samples(toy_conditional, sampler):
     model, cond = toy_conditional.denoiser, torch.full((30, 1), 1.2)
 
-    def made(cond, guidance=1.0):
+    def sample(cond, guidance=1.0):
         options = {"sampler": sampler, "steps": 10, "generator": seeded(3)}
         return diffusion.sample_latents(model, 30, cond=cond, guidance=guidance, **options)
 
-    torch.testing.assert_close(made(cond, 0.0), made(None))
-    assert torch.equal(made(cond, 1.0), made(cond))
-    assert not torch.allclose(made(cond, 2.0), made(cond), atol=1e-3)
-    assert not torch.allclose(made(-cond), made(cond), atol=1e-3)  # another VIX, the same noise
+    torch.testing.assert_close(sample(cond, 0.0), sample(None))
+    assert torch.equal(sample(cond, 1.0), sample(cond))
+    assert not torch.allclose(sample(cond, 2.0), sample(cond), atol=1e-3)
+    assert not torch.allclose(sample(-cond), sample(cond), atol=1e-3)  # another VIX, the same noise
 
 
 @pytest.fixture(scope="module")
@@ -310,10 +310,10 @@ def shifted() -> diffusion.Denoiser:
 
 
 def test_training_and_sampling_recover_a_conditional_law(shifted):
-    for asked in (-1.0, 0.0, 1.0):
-        made = diffusion.sample_latents(shifted, 3000, steps=50, generator=seeded(1), cond=torch.full((3000, 1), asked))
-        assert made.mean().item() == pytest.approx(asked, abs=0.12)
-        assert made.std().item() == pytest.approx(0.3, abs=0.08)
+    for level in (-1.0, 0.0, 1.0):
+        samples = diffusion.sample_latents(shifted, 3000, steps=50, generator=seeded(1), cond=torch.full((3000, 1), level))
+        assert samples.mean().item() == pytest.approx(level, abs=0.12)
+        assert samples.std().item() == pytest.approx(0.3, abs=0.08)
     marginal = diffusion.sample_latents(shifted, 3000, steps=50, generator=seeded(1))
     assert marginal.mean().item() == pytest.approx(0.0, abs=0.12)
     assert marginal.std().item() == pytest.approx((0.8**2 + 0.3**2) ** 0.5, rel=0.15)

@@ -111,9 +111,9 @@ def test_latents_are_standardised_outside_and_restored_for_the_decoder(toy_gener
     decoder, latents = toy_generator.decoder, toy_generator.latent_scaler.restore(z)
     with torch.no_grad():
         mean = decoder.decode(latents)[0]
-        drawn = decoder.sample_decoder(latents, generator=torch.Generator().manual_seed(2))
-    made = toy_generator.decode(z, generator=torch.Generator().manual_seed(2), sampled=sampled)
-    np.testing.assert_array_equal(made, toy_generator.scaler.unscale((drawn if sampled else mean).numpy()))
+        noisy = decoder.sample_decoder(latents, generator=torch.Generator().manual_seed(2))
+    samples = toy_generator.decode(z, generator=torch.Generator().manual_seed(2), sampled=sampled)
+    np.testing.assert_array_equal(samples, toy_generator.scaler.unscale((noisy if sampled else mean).numpy()))
 
 
 def test_latents_and_decode_are_the_two_halves_of_sample(toy_conditional):
@@ -305,8 +305,8 @@ def test_every_window_keeps_its_own_vix_across_chunks(deaf, monkeypatch, kind):
     monkeypatch.setattr(generate, "CHUNK", 7)
     vix = np.random.default_rng(0).permutation(np.geomspace(11, 58, 20))
     typical = model.condition.typical
-    made, plain = (model.sample(20, vix=v, seed=1) for v in (vix, typical))  # 7 + 7 + 6 windows, the same noise
-    np.testing.assert_allclose(made, plain * ((vix / typical) ** 0.8)[:, None], rtol=1e-5)
+    samples, plain = (model.sample(20, vix=v, seed=1) for v in (vix, typical))  # 7 + 7 + 6 windows, the same noise
+    np.testing.assert_allclose(samples, plain * ((vix / typical) ** 0.8)[:, None], rtol=1e-5)
 
 
 def test_networks_hear_the_vix_of_their_chunk(toy_conditional, monkeypatch):
@@ -353,8 +353,8 @@ def test_windows_of_one_call_follow_their_own_vix(toy_conditional, monkeypatch):
 @pytest.mark.parametrize("ratio", [0.5, 1.25, 2.0])
 def test_normalised_samples_scale_with_a_power_of_the_vix(deaf, ratio):
     for model, options in ((prior_of(deaf), {}), (deaf, {}), (deaf, {"guidance": 2.0}), (deaf, {"sampler": "ddpm"})):
-        plain, asked = (model.sample(50, vix=v, seed=3, **options) for v in (25.0, 25.0 * ratio))
-        np.testing.assert_allclose(asked, plain * ratio**0.8, rtol=1e-5)
+        plain, scaled = (model.sample(50, vix=v, seed=3, **options) for v in (25.0, 25.0 * ratio))
+        np.testing.assert_allclose(scaled, plain * ratio**0.8, rtol=1e-5)
 
 
 def test_normalised_round_trip_scales_with_a_power_of_the_vix(deaf, toy_vix_windows):
@@ -434,10 +434,10 @@ def test_temperature_times_stress_scale_multiplies_standardised_latents(
 @KINDS
 def test_only_the_product_of_temperature_and_stress_scale_matters(toy_generator, toy_stress, kind):
     model = kinds(toy_generator, toy_stress)[kind]
-    made = [model.sample(20, seed=1, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
-    np.testing.assert_array_equal(made[0], made[1])
-    np.testing.assert_array_equal(made[0], made[2])
-    assert not np.array_equal(made[0], model.sample(20, seed=1))
+    samples = [model.sample(20, seed=1, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
+    np.testing.assert_array_equal(samples[0], samples[1])
+    np.testing.assert_array_equal(samples[0], samples[2])
+    assert not np.array_equal(samples[0], model.sample(20, seed=1))
 
 
 @pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.0, 2.0])
@@ -522,10 +522,10 @@ def test_a_vae_alone_has_no_standardiser_of_latents(toy_generator):
 
 def test_timegan_samples_are_what_its_networks_make_of_noise_in_log_returns(toy_timegan):
     noise = torch.randn(10, 1, 25, generator=torch.Generator().manual_seed(7))
-    made = toy_timegan.sample(25, seed=7)
-    np.testing.assert_allclose(made, 0.3 * toy_timegan.model(noise).numpy() - 0.2, atol=1e-7)
-    assert (made.shape, made.dtype) == ((25, 10), np.float32)
-    assert len({window.tobytes() for window in made}) == 25
+    samples = toy_timegan.sample(25, seed=7)
+    np.testing.assert_allclose(samples, 0.3 * toy_timegan.model(noise).numpy() - 0.2, atol=1e-7)
+    assert (samples.shape, samples.dtype) == ((25, 10), np.float32)
+    assert len({window.tobytes() for window in samples}) == 25
 
 
 def test_timegan_with_the_same_seed_makes_the_same_bytes(toy_timegan):
@@ -538,17 +538,17 @@ def test_timegan_goes_on_across_chunks_and_holds_one_at_a_time(toy_timegan, monk
     monkeypatch.setattr(generate, "CHUNK", 16)
     sizes, real = [], timegan.TimeGAN.forward
     monkeypatch.setattr(timegan.TimeGAN, "forward", lambda self, z: sizes.append(z.shape[2]) or real(self, z))
-    made = toy_timegan.sample(40, seed=2)
+    samples = toy_timegan.sample(40, seed=2)
     assert sizes == [16, 16, 8]
-    assert len({window.tobytes() for window in made}) == 40  # no chunk repeats the noise of another
-    assert toy_timegan.sample(40, seed=2).tobytes() == made.tobytes()
-    np.testing.assert_array_equal(toy_timegan.sample(16, seed=2), made[:16])
+    assert len({window.tobytes() for window in samples}) == 40  # no chunk repeats the noise of another
+    assert toy_timegan.sample(40, seed=2).tobytes() == samples.tobytes()
+    np.testing.assert_array_equal(toy_timegan.sample(16, seed=2), samples[:16])
 
 
 def test_a_number_of_windows_beyond_one_chunk_comes_back_whole(toy_timegan):
-    made = toy_timegan.sample(generate.CHUNK + 3, seed=1)
-    assert made.shape == (generate.CHUNK + 3, 10)
-    np.testing.assert_array_equal(made[: generate.CHUNK], toy_timegan.sample(generate.CHUNK, seed=1))
+    samples = toy_timegan.sample(generate.CHUNK + 3, seed=1)
+    assert samples.shape == (generate.CHUNK + 3, 10)
+    np.testing.assert_array_equal(samples[: generate.CHUNK], toy_timegan.sample(generate.CHUNK, seed=1))
 
 
 def test_a_saved_and_loaded_timegan_samples_the_same_windows(toy_timegan, tmp_path):
@@ -566,9 +566,9 @@ def test_a_saved_and_loaded_timegan_samples_the_same_windows(toy_timegan, tmp_pa
 
 def test_timegan_without_spread_makes_one_window(toy_timegan):
     for options in ({"temperature": 0.0}, {"stress_scale": 0.0}):
-        made = toy_timegan.sample(50, **options)
-        np.testing.assert_allclose(made, np.broadcast_to(made[:1], made.shape), atol=1e-7)
-        assert np.ptp(made[0]) > 1e-6  # its days differ
+        samples = toy_timegan.sample(50, **options)
+        np.testing.assert_allclose(samples, np.broadcast_to(samples[:1], samples.shape), atol=1e-7)
+        assert np.ptp(samples[0]) > 1e-6  # its days differ
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 1.7])
@@ -585,8 +585,8 @@ def test_noise_of_timegan_has_the_spread_and_the_mean_it_is_asked_for(toy_timega
 def test_no_sample_of_timegan_exceeds_the_extremes_of_training(toy_timegan, push, extreme):
     loud = copy.deepcopy(toy_timegan.model)
     torch.nn.init.constant_(loud.recovery.head.bias, push)
-    made = generate.TimeGANGenerator(loud).sample(20, stress_scale=1000.0, noise_mean=push)
-    np.testing.assert_allclose(made, extreme, atol=1e-6)
+    samples = generate.TimeGANGenerator(loud).sample(20, stress_scale=1000.0, noise_mean=push)
+    np.testing.assert_allclose(samples, extreme, atol=1e-6)
 
 
 def test_timegan_as_trained_is_the_default(toy_timegan):
@@ -597,9 +597,9 @@ def test_timegan_as_trained_is_the_default(toy_timegan):
 
 
 def test_only_the_product_of_temperature_and_stress_scale_matters_to_timegan(toy_timegan):
-    made = [toy_timegan.sample(20, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
-    np.testing.assert_array_equal(made[0], made[1])
-    np.testing.assert_array_equal(made[0], made[2])
+    samples = [toy_timegan.sample(20, temperature=t, stress_scale=s) for t, s in ((0.5, 4.0), (4.0, 0.5), (1.0, 2.0))]
+    np.testing.assert_array_equal(samples[0], samples[1])
+    np.testing.assert_array_equal(samples[0], samples[2])
 
 
 @pytest.mark.parametrize("options", [{"vix": 20.0}, {"vix": np.full(2, 20.0)}, {"guidance": 2.0}, {"guidance": 0.0}])

@@ -101,8 +101,8 @@ def test_gru_is_that_of_torch_in_outputs_and_in_every_gradient(width, layers, dt
 
 def test_layer_passes_gradcheck():
     sizes = {"x": (4, 2, 3), "w": (9, 2), "u": (9, 3), "b": (9,), "c": (3,)}
-    given = [torch.randn(size, generator=seeded(k), dtype=torch.float64) for k, size in enumerate(sizes.values())]
-    assert torch.autograd.gradcheck(gru.GRULayer.apply, [each.requires_grad_() for each in given])
+    inputs = [torch.randn(size, generator=seeded(k), dtype=torch.float64) for k, size in enumerate(sizes.values())]
+    assert torch.autograd.gradcheck(gru.GRULayer.apply, [each.requires_grad_() for each in inputs])
 
 
 def test_layer_has_the_equations_of_its_docstring():
@@ -122,7 +122,7 @@ def test_memory_layout_of_the_input_does_not_matter():
     strided, plain = x.transpose(1, 2).requires_grad_(), x.transpose(1, 2).contiguous().requires_grad_()
     out = [ours(each) for each in (strided, plain)]
     torch.testing.assert_close(*out)
-    grads = [torch.autograd.grad(made.square().sum(), each)[0] for made, each in zip(out, (strided, plain), strict=True)]
+    grads = [torch.autograd.grad(series.square().sum(), each)[0] for series, each in zip(out, (strided, plain), strict=True)]
     torch.testing.assert_close(*grads)
 
 
@@ -178,9 +178,9 @@ def test_latent_days_and_windows_are_bounded_and_the_verdict_is_not():
     for latent in (model.embedder(x), model.generator(noise), model.supervisor(model.generator(noise))):
         assert latent.shape == (6, 4, 50)
         assert 0 <= latent.min() < latent.max() <= 1
-    logits, made = model.discriminator(model.embedder(x)), model(noise)
-    assert (logits.shape, made.shape) == ((6, 1, 50), (50, 6))
-    assert 0 <= made.min() < made.max() <= 1
+    logits, samples = model.discriminator(model.embedder(x)), model(noise)
+    assert (logits.shape, samples.shape) == ((6, 1, 50), (50, 6))
+    assert 0 <= samples.min() < samples.max() <= 1
     assert logits.abs().max() > 1
 
 
@@ -202,9 +202,9 @@ def test_extremes_that_are_none_are_refused(low, high):
 
 
 def test_a_window_is_recovered_from_the_supervised_latent_days_of_its_own_noise(model, noise):
-    made = model(noise)
-    torch.testing.assert_close(made, model.recovery(model.supervisor(model.generator(noise))).squeeze(1).T)
-    torch.testing.assert_close(model(noise[:, :, 7:8]), made[7:8])
+    samples = model(noise)
+    torch.testing.assert_close(samples, model.recovery(model.supervisor(model.generator(noise))).squeeze(1).T)
+    torch.testing.assert_close(model(noise[:, :, 7:8]), samples[7:8])
 
 
 def test_the_supervisor_has_one_layer_less():
@@ -213,11 +213,11 @@ def test_the_supervisor_has_one_layer_less():
 
 
 def test_only_the_named_networks_learn(model):
-    found = model.learning("recovery", "generator")
+    learners = model.learning("recovery", "generator")
     named = {name.split(".")[0] for name, weight in model.named_parameters() if weight.requires_grad}
     assert named == {"recovery", "generator"}
     expected = [*model.recovery.parameters(), *model.generator.parameters()]
-    assert [id(weight) for weight in found] == [id(weight) for weight in expected]
+    assert [id(weight) for weight in learners] == [id(weight) for weight in expected]
 
 
 def test_a_shape_rebuilds_the_networks(model, noise):
@@ -251,8 +251,8 @@ def test_moments_of_another_size_of_batch_compare(x):
 def test_moments_of_a_scaled_and_shifted_batch(x, scale, shift):
     x = x - x.mean(dim=2, keepdim=True)
     spread = x.std(dim=2, correction=0).mean().item()
-    found = timegan.moment_loss(x, scale * x + shift).item()
-    assert found == pytest.approx(abs(abs(scale) - 1) * spread + abs(shift), rel=1e-4, abs=1e-6)
+    loss = timegan.moment_loss(x, scale * x + shift).item()
+    assert loss == pytest.approx(abs(abs(scale) - 1) * spread + abs(shift), rel=1e-4, abs=1e-6)
 
 
 def test_moments_are_taken_for_each_day(x):
@@ -287,8 +287,8 @@ def test_the_supervisor_is_judged_by_the_next_day():
 
 def test_reconstruction_is_a_root_mean_square(model, x):
     h = model.embedder(x)
-    found = timegan.reconstruction_loss(model, model.recovery(h).detach() + 0.3, h)
-    assert found.item() == pytest.approx(0.3, rel=1e-5)
+    loss = timegan.reconstruction_loss(model, model.recovery(h).detach() + 0.3, h)
+    assert loss.item() == pytest.approx(0.3, rel=1e-5)
     residual = (model.recovery(h) - x).detach().numpy()
     assert timegan.reconstruction_loss(model, x, h).item() == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-5)
 
@@ -369,11 +369,11 @@ def test_history_tells_three_phases_in_order():
     _, history = fit()
     phases = list(zip(history["phase"], history["epoch"], strict=True))
     assert phases == [(phase, epoch) for phase in ("autoencoder", "supervised", "joint") for epoch in (1, 2, 3)]
-    told = {
+    arguments = {
         phase: set(rows.dropna(axis="columns", how="all")) - {"phase", "epoch"} for phase, rows in history.groupby("phase")
     }
     terms = {"adversarial", "adversarial_early", "supervised", "moments"}
-    assert told == {
+    assert arguments == {
         "autoencoder": {"reconstruction"},
         "supervised": {"supervised"},
         "joint": {"reconstruction", "discriminator", "distance"} | terms,
@@ -382,14 +382,14 @@ def test_history_tells_three_phases_in_order():
     assert np.isfinite(losses.to_numpy()).all()
 
 
-@pytest.mark.parametrize(("every", "asked"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (5, [5]), (10, [5])])
-def test_the_distance_is_asked_at_every_check_and_at_the_end(every, asked):
-    told = iter(range(10, 100))
-    _, history = fit(epochs=5, check_every=every, distance=lambda model: float(next(told)))
+@pytest.mark.parametrize(("every", "checked"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (5, [5]), (10, [5])])
+def test_the_distance_is_asked_at_every_check_and_at_the_end(every, checked):
+    distances = iter(range(10, 100))
+    _, history = fit(epochs=5, check_every=every, distance=lambda model: float(next(distances)))
     checks = history[history["distance"].notna()]
     assert set(checks["phase"]) == {"joint"}
-    assert checks["epoch"].tolist() == asked
-    assert checks["distance"].tolist() == list(range(10, 10 + len(asked)))
+    assert checks["epoch"].tolist() == checked
+    assert checks["distance"].tolist() == list(range(10, 10 + len(checked)))
 
 
 def test_same_seed_same_weights_bit_for_bit():
@@ -401,10 +401,10 @@ def test_same_seed_same_weights_bit_for_bit():
 
 
 def test_the_seed_reaches_weights_order_and_noise(monkeypatch):
-    given, terms = [], timegan.generator_terms
+    calls, terms = [], timegan.generator_terms
 
     def spy(model, batch, h, noise):
-        given.append((batch, noise))
+        calls.append((batch, noise))
         return terms(model, batch, h, noise)
 
     monkeypatch.setattr(timegan, "generator_terms", spy)
@@ -412,25 +412,25 @@ def test_the_seed_reaches_weights_order_and_noise(monkeypatch):
     monkeypatch.setattr(timegan, "fit_autoencoder", lambda model, x, **options: starts.append(weights(model)) or [])
     for seed in (0, 1):
         fit(seed=seed, epochs=1)
-    (batch, noise), (other_batch, other_noise) = given[0], given[3]  # the first steps of each run
+    (batch, noise), (other_batch, other_noise) = calls[0], calls[3]  # the first steps of each run
     assert not torch.equal(batch, other_batch)
     assert not torch.equal(noise, other_noise)
     assert not any(torch.equal(starts[0][name], starts[1][name]) for name in NETWORKS)
 
 
 def test_the_random_state_outside_does_not_reach_training():
-    made = []
+    models = []
     for outside in (1, 2):
         torch.manual_seed(outside)
-        made.append(fit()[0])
-    assert changed(weights(made[0]), made[1]) == set()
+        models.append(fit()[0])
+    assert changed(weights(models[0]), models[1]) == set()
 
 
 @pytest.mark.parametrize(
-    ("distances", "kept"),
+    ("distances", "best"),
     [([3.0, 1.0, 2.0], 1), ([1.0, 2.0, 3.0], 0), ([3.0, 2.0, 1.0], 2), ([math.inf, 5.0, math.inf], 1), ([2.0, 2.0, 2.0], 0)],
 )
-def test_the_state_of_least_distance_is_kept(distances, kept):
+def test_the_state_of_least_distance_is_kept(distances, best):
     seen = []
 
     def distance(model):
@@ -439,8 +439,8 @@ def test_the_state_of_least_distance_is_kept(distances, kept):
 
     model, history = fit(distance=distance, check_every=1)
     assert history["distance"].dropna().tolist() == distances
-    assert changed(seen[kept], model) == set()
-    assert all(changed(state, model) for number, state in enumerate(seen) if number != kept)
+    assert changed(seen[best], model) == set()
+    assert all(changed(state, model) for number, state in enumerate(seen) if number != best)
 
 
 def test_a_trained_model_is_frozen():
@@ -511,8 +511,8 @@ def test_the_discriminator_takes_one_step_for_two_and_the_generator_meets_every_
     for epoch in range(3):
         seen = torch.cat([batch for batch, _ in met[3 * epoch : 3 * epoch + 3]], dim=2)
         assert torch.equal(seen[0, 0].sort().values, x[0, 0].sort().values)
-    drawn = [noise[:, :, :8] for _, noise in met] + [noise[:, :, :8] for *_, noise in judged]
-    assert len({noise.numpy().tobytes() for noise in drawn}) == len(drawn)  # never the same noise twice
+    noises = [noise[:, :, :8] for _, noise in met] + [noise[:, :, :8] for *_, noise in judged]
+    assert len({noise.numpy().tobytes() for noise in noises}) == len(noises)  # never the same noise twice
     for turn, batch, _ in judged:
         assert batch.shape[2] == 16
         assert not any(torch.equal(batch, before) for before, _ in met[turn - 2 : turn])
@@ -567,8 +567,8 @@ def test_the_supervisor_learns_what_can_be_foreseen_and_no_more(model):
 
     model.embedder = Plain()
     turning = torch.tensor([1.0, -1, 1, -1, 1, -1]).reshape(6, 1, 1) * torch.randn(1, 1, 400, generator=seeded()).sign()
-    drawn, left = torch.randn(6, 1, 400, generator=seeded(1)).sign(), []
-    for x in (turning, drawn):
+    independent, left = torch.randn(6, 1, 400, generator=seeded(1)).sign(), []
+    for x in (turning, independent):
         history = timegan.fit_supervisor(model, x, epochs=60, batch_size=50, lr=1e-2, generator=seeded(), log_every=200)
         left.append(history[-1]["supervised"])
     assert left[0] < 0.005
@@ -636,11 +636,11 @@ def test_a_state_of_timegan_has_the_memory_of_an_ar1(phi):
     seen = []
 
     def distance(model):
-        made = generate.TimeGANGenerator(model).sample(2000, seed=1)
-        seen.extend(metrics.pooled_acf(made, max_lag=1))
-        return metrics.checkpoint_distance(real, held_out, made) + abs(seen[-1] - known)
+        samples = generate.TimeGANGenerator(model).sample(2000, seed=1)
+        seen.extend(metrics.pooled_acf(samples, max_lag=1))
+        return metrics.checkpoint_distance(real, held_out, samples) + abs(seen[-1] - known)
 
     model, _ = timegan.fit_timegan(torch.from_numpy(shape.scale(real)), shape, distance=distance, epochs=200)
-    (found,) = metrics.pooled_acf(generate.TimeGANGenerator(model).sample(5000), max_lag=1)
-    print(f"phi {phi}: real {known:.3f}, generated {found:.3f}, at the checks {np.round(seen, 2).tolist()}")
-    assert found == pytest.approx(known, abs=0.2)
+    (generated,) = metrics.pooled_acf(generate.TimeGANGenerator(model).sample(5000), max_lag=1)
+    print(f"phi {phi}: real {known:.3f}, generated {generated:.3f}, at the checks {np.round(seen, 2).tolist()}")
+    assert generated == pytest.approx(known, abs=0.2)

@@ -66,23 +66,23 @@ def test_mismatch_is_zero_for_the_moments_of_the_data(batch):
 @pytest.mark.parametrize("factor", [0.25, 0.5, 1.5, 3.0])
 def test_mismatch_of_a_scaled_sigma_is_the_squared_log_ratio_of_variances(factor):
     x = torch.randn(8000, 50, generator=seeded())
-    found = vae.moment_mismatch(x, torch.zeros_like(x), torch.full_like(x, factor))
-    assert found.item() == pytest.approx(equal(math.log(factor**2) ** 2), rel=0.05)
+    mismatch = vae.moment_mismatch(x, torch.zeros_like(x), torch.full_like(x, factor))
+    assert mismatch.item() == pytest.approx(equal(math.log(factor**2) ** 2), rel=0.05)
 
 
 @pytest.mark.parametrize("shift", [-0.2, 0.1, 0.5])
 def test_mismatch_of_a_shifted_mean_is_the_squared_gap_in_standard_deviations(shift):
     x = torch.randn(8000, 50, generator=seeded())
-    found = vae.moment_mismatch(x, x + shift, torch.zeros_like(x))
+    mismatch = vae.moment_mismatch(x, x + shift, torch.zeros_like(x))
     # sums over h independent days have variance h and are off by h * shift
-    assert found.item() == pytest.approx(matching(*((h, h * shift**2) for h in vae.SUM_HORIZONS)), rel=0.05)
+    assert mismatch.item() == pytest.approx(matching(*((h, h * shift**2) for h in vae.SUM_HORIZONS)), rel=0.05)
 
 
 def test_mismatch_sees_lost_dependence_between_days():
     trend = torch.randn(4000, 1, generator=seeded()).expand(-1, 50)  # every day of a window is the same return
-    found = vae.moment_mismatch(trend, torch.zeros_like(trend), torch.ones_like(trend))
+    mismatch = vae.moment_mismatch(trend, torch.zeros_like(trend), torch.ones_like(trend))
     # sums over h days vary h^2 in the data and h in a model that draws days independently
-    assert found.item() == pytest.approx(matching(*((h, math.log(h) ** 2) for h in vae.SUM_HORIZONS)), rel=0.05)
+    assert mismatch.item() == pytest.approx(matching(*((h, math.log(h) ** 2) for h in vae.SUM_HORIZONS)), rel=0.05)
 
 
 def test_sums_over_long_horizons_weigh_less_than_days():
@@ -149,9 +149,9 @@ def test_mismatch_by_condition_sees_means_that_cancel_in_the_pool():
 def test_groups_follow_the_condition_and_not_its_scale():
     x, cond = torch.randn(300, 50, generator=seeded()), torch.randn(300, 1, generator=seeded(1))
     mean, sigma = 0.3 * x, 0.5 + 0.1 * cond.abs().expand(-1, 50)
-    found = vae.moment_mismatch(x, mean, sigma, cond)
-    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, cond.exp()), found)
-    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, -cond), found)
+    mismatch = vae.moment_mismatch(x, mean, sigma, cond)
+    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, cond.exp()), mismatch)
+    torch.testing.assert_close(vae.moment_mismatch(x, mean, sigma, -cond), mismatch)
 
 
 @pytest.mark.parametrize("conditional", [False, True])
@@ -167,9 +167,9 @@ def test_mismatch_does_not_depend_on_the_order_of_windows(batch, conditional):
 @pytest.mark.parametrize("n", [1, 2, vae.FEWEST - 1, vae.FEWEST, 3 * vae.FEWEST + 1])
 def test_a_few_windows_say_nothing_about_a_variance(batch, n, conditional):
     cond = torch.linspace(-1, 1, n)[:, None] if conditional else None
-    found = vae.moment_mismatch(batch[:n], torch.zeros(n, 50), torch.full((n, 50), 0.1), cond)
-    assert (found == 0) == (n < vae.FEWEST)
-    assert torch.isfinite(found)
+    mismatch = vae.moment_mismatch(batch[:n], torch.zeros(n, 50), torch.full((n, 50), 0.1), cond)
+    assert (mismatch == 0) == (n < vae.FEWEST)
+    assert torch.isfinite(mismatch)
 
 
 @pytest.mark.parametrize("decoder", vae.DECODERS)
@@ -194,9 +194,9 @@ def test_only_the_gaussian_decoder_has_noise_of_its_own(decoder):
     z = torch.randn(8, 16, generator=seeded())
     with torch.no_grad():
         mean, sigma = model.decode(z)
-        drawn = model.sample_decoder(z, generator=seeded())
+        samples = model.sample_decoder(z, generator=seeded())
     assert mean.shape == sigma.shape == (8, 50)
-    assert torch.equal(drawn, mean) == (decoder != "gaussian")
+    assert torch.equal(samples, mean) == (decoder != "gaussian")
     assert bool((sigma > 0).all()) == (decoder == "gaussian")
 
 
@@ -205,9 +205,9 @@ def test_sampled_decode_has_the_decoded_moments():
     z = torch.randn(1, 2, generator=seeded()).expand(20_000, -1)
     with torch.no_grad():
         mean, sigma = model.decode(z[:1])
-        drawn = model.sample_decoder(z, generator=seeded())
-    torch.testing.assert_close(drawn.mean(dim=0), mean[0], atol=0.05, rtol=0)
-    torch.testing.assert_close(drawn.std(dim=0), sigma[0], atol=0.05, rtol=0)
+        samples = model.sample_decoder(z, generator=seeded())
+    torch.testing.assert_close(samples.mean(dim=0), mean[0], atol=0.05, rtol=0)
+    torch.testing.assert_close(samples.std(dim=0), sigma[0], atol=0.05, rtol=0)
 
 
 def test_sigma_stays_inside_its_bounds():
@@ -247,12 +247,12 @@ def test_training_with_a_condition_makes_volatility_follow_it():
         x[:257], x[257:], shape, train_cond=cond[:257], val_cond=cond[257:], epochs=40, batch_size=64, warmup_epochs=5
     )  # the last batch of an epoch is a single window
     assert np.isfinite(history.to_numpy()).all()
-    asked = torch.tensor([-1.0, -0.3, 0.3, 1.0])
+    levels = torch.tensor([-1.0, -0.3, 0.3, 1.0])
     z = torch.randn(500, 2, generator=seeded(2))
     with torch.no_grad():
-        drawn = [model.sample_decoder(z, c.expand(500, 1), generator=seeded(3)).std().item() for c in asked]
-    np.testing.assert_allclose(drawn, torch.exp(0.5 * asked), rtol=0.3)
-    assert drawn == sorted(drawn)
+        spreads = [model.sample_decoder(z, c.expand(500, 1), generator=seeded(3)).std().item() for c in levels]
+    np.testing.assert_allclose(spreads, torch.exp(0.5 * levels), rtol=0.3)
+    assert spreads == sorted(spreads)
 
 
 def test_same_seed_same_weights_and_history(toy_windows, toy_scaler):

@@ -123,15 +123,15 @@ def test_a_fine_grid_is_near_exact_for_windows_that_scale_with_vix():
 
 
 def test_vix_tails_ask_once_a_level_and_refuse_a_vix_beyond_the_grid():
-    asked = []
+    requests = []
     levels = np.array([10.0, 20.0, 80.0])
 
     def sample(level):
-        asked.append(level)
+        requests.append(level)
         return windows_at(level)
 
     backtest.vix_tails(sample, levels, np.full(50, 30.0), horizons=(1, 5))
-    assert asked == [10, 20, 80]
+    assert requests == [10, 20, 80]
     for vix in (9.9, 80.1):
         with pytest.raises(ValueError, match="is asked of a grid from 10 to 80"):
             backtest.vix_tails(sample, levels, np.array([20.0, vix]), horizons=(1,))
@@ -262,10 +262,10 @@ def test_kupiec_is_nothing_at_the_rate_itself_and_closed_at_the_ends(level, n):
 @settings(deadline=None)
 def test_kupiec_knows_neither_the_order_nor_the_name_of_a_hit(hits):
     hits = np.array(hits)
-    found = backtest.kupiec(hits, 0.2)
-    assert backtest.kupiec(np.sort(hits), 0.2) == pytest.approx(found, abs=1e-9)
-    assert backtest.kupiec(~hits, 0.8) == pytest.approx(found, abs=1e-9)
-    assert found > -1e-9
+    ratio = backtest.kupiec(hits, 0.2)
+    assert backtest.kupiec(np.sort(hits), 0.2) == pytest.approx(ratio, abs=1e-9)
+    assert backtest.kupiec(~hits, 0.8) == pytest.approx(ratio, abs=1e-9)
+    assert ratio > -1e-9
 
 
 # Christoffersen
@@ -297,9 +297,9 @@ def test_nothing_depends_where_all_that_comes_before_is_alike(text):
 @settings(deadline=None)
 def test_christoffersen_does_not_know_which_of_the_two_is_the_hit(hits):
     hits = np.array(hits)
-    found = backtest.christoffersen(hits)
-    assert found >= 0
-    assert backtest.christoffersen(~hits) == pytest.approx(found, abs=1e-9)
+    ratio = backtest.christoffersen(hits)
+    assert ratio >= 0
+    assert backtest.christoffersen(~hits) == pytest.approx(ratio, abs=1e-9)
 
 
 def test_christoffersen_has_its_law_on_independent_hits_of_any_rate():
@@ -377,8 +377,8 @@ def test_z2_expects_nothing_of_a_right_forecast_and_falls_with_risk_that_was_not
 def test_fz0_by_hand():
     """In percent: v/e = 0.8, ln 2.5 = 0.9163, and a hit that is 1 beyond the value at risk adds 1 / (5 % of 2.5) = 8."""
     outcome = np.array([0.01, -0.019, -0.02, -0.03])
-    found = backtest.fz0(outcome, np.full(4, -0.02), np.full(4, -0.025), 0.05)
-    np.testing.assert_allclose(found, 0.8 + np.log(2.5) - 1 + np.array([0, 0, 0, 8]))
+    loss = backtest.fz0(outcome, np.full(4, -0.02), np.full(4, -0.025), 0.05)
+    np.testing.assert_allclose(loss, 0.8 + np.log(2.5) - 1 + np.array([0, 0, 0, 8]))
 
 
 def test_fz0_is_least_at_the_true_value_at_risk_and_shortfall():
@@ -528,16 +528,16 @@ def garch_rows() -> dict[int, list[dict]]:
         return garch_paths(np.full(40_000, variance), max(horizons), seed=1)[0]
 
     sorted_sums = {days: [np.sort(sample(level)[:, :days].sum(axis=1)) for level in grid] for days in horizons}
-    found = {days: [] for days in horizons}
+    rows = {days: [] for days in horizons}
     for path, variance in zip(returns, variances, strict=True):
         for days in horizons:
-            kept = np.array(sorted_sums[days])[:, 10:2000:20]  # 100 of 2,000 outcomes
-            values = np.stack([np.interp(np.log(variance), np.log(grid), column) for column in kept.T], axis=1)
+            columns = np.array(sorted_sums[days])[:, 10:2000:20]  # 100 of 2,000 outcomes
+            values = np.stack([np.interp(np.log(variance), np.log(grid), column) for column in columns.T], axis=1)
             outcome = backtest.rolling_sums(path, days)
             tail = Tail(values[: len(outcome)], 2000)
             options = {"horizon": days, "level": 0.05, "draws": draws, "seed": 2}
-            found[days].append(backtest.assess(tail, outcome, tail, **options))
-    return found
+            rows[days].append(backtest.assess(tail, outcome, tail, **options))
+    return rows
 
 
 @pytest.mark.parametrize("horizon", [1, 10])
@@ -562,15 +562,15 @@ def assess(tail: Tail, outcome: np.ndarray, rival: Tail | None = None, **options
 def test_an_assessment_by_hand():
     tail = Tail(np.tile([-0.03, -0.02], (40, 1)), 40)  # at 5 % a value at risk of -2 % and a shortfall of -2.5 %
     outcome = np.array([-0.025, -0.05, -0.02, *[0.01] * 37])  # two hits, as expected; their mean is 1.5 shortfalls
-    found = assess(tail, outcome)
-    assert (found["n"], found["hits"], found["horizon_days"], found["level"]) == (40, 2, 1, 0.05)
-    assert found["expected"] == pytest.approx(2)
-    assert found["kupiec_p"] == 1  # no number of hits is nearer
-    assert found["as_z2"] == pytest.approx(1 - 1.5)
-    assert found["hit_ratio"] == pytest.approx(1.5)
+    row = assess(tail, outcome)
+    assert (row["n"], row["hits"], row["horizon_days"], row["level"]) == (40, 2, 1, 0.05)
+    assert row["expected"] == pytest.approx(2)
+    assert row["kupiec_p"] == 1  # no number of hits is nearer
+    assert row["as_z2"] == pytest.approx(1 - 1.5)
+    assert row["hit_ratio"] == pytest.approx(1.5)
     beyond = (0.5 + 3) / (0.05 * 2.5)  # of the value at risk, in percent, by both hits
-    assert found["fz0"] == pytest.approx(0.8 + np.log(2.5) - 1 + beyond / 40)
-    assert found["dm_p_vs_fhs"] == 1
+    assert row["fz0"] == pytest.approx(0.8 + np.log(2.5) - 1 + beyond / 40)
+    assert row["dm_p_vs_fhs"] == 1
 
 
 def test_severity_is_of_the_hits_alone_and_each_has_its_own_shortfall():
@@ -622,9 +622,9 @@ def test_the_null_of_z2_is_drawn_from_the_whole_tail_of_the_forecast():
     """Of 40 outcomes one is a large loss and one hardly any: as much was lost as by 2.1 large ones, so 3 beat it."""
     tail = Tail(np.tile([-1.0, -0.01], (40, 1)), 40)
     outcome = np.append([-1.06, -1.06], np.zeros(38))
-    found = assess(tail, outcome, draws=5000)
-    assert found["as_z2"] == pytest.approx(1 - 2 * 1.06 / 0.505 / 2)
-    assert found["as_z2_p"] == pytest.approx(stats.binom.sf(2, 40, 1 / 40), abs=0.015)
+    row = assess(tail, outcome, draws=5000)
+    assert row["as_z2"] == pytest.approx(1 - 2 * 1.06 / 0.505 / 2)
+    assert row["as_z2_p"] == pytest.approx(stats.binom.sf(2, 40, 1 / 40), abs=0.015)
 
 
 # the table
@@ -704,9 +704,9 @@ def test_every_forecast_meets_the_stretch_that_begins_on_its_day():
 def test_any_model_can_be_the_rival_and_levels_can_be_chosen():
     path = 0.01 * np.random.default_rng(0).standard_normal(300)
     forecasts = {("a", 1): {1: normal_tail(np.full(300, 0.01))}, ("b", 2): {1: normal_tail(np.full(300, 0.03))}}
-    found = backtest.rows(forecasts, path, split="val", levels=(0.025,), rival=("b", 2), draws=50)
-    assert list(found["level"]) == [0.025, 0.025]
-    assert list(found["dm_p_vs_fhs"] == 1) == [False, True]
+    table = backtest.rows(forecasts, path, split="val", levels=(0.025,), rival=("b", 2), draws=50)
+    assert list(table["level"]) == [0.025, 0.025]
+    assert list(table["dm_p_vs_fhs"] == 1) == [False, True]
 
 
 @pytest.mark.parametrize("count", [299, 301])

@@ -67,8 +67,8 @@ def test_the_split_of_an_episode_is_that_of_its_first_day():
 
 
 def test_episodes_come_in_the_order_that_is_asked_for():
-    found = history.episodes(returns(), ENDS, [200409, 200402], days=5)
-    assert [each["name"] for each in found] == ["Sep 2004", "Feb 2004"]
+    rows = history.episodes(returns(), ENDS, [200409, 200402], days=5)
+    assert [each["name"] for each in rows] == ["Sep 2004", "Feb 2004"]
 
 
 # The place of what happened among what was generated
@@ -82,20 +82,20 @@ def fan() -> np.ndarray:
 
 @pytest.mark.parametrize("k", [0.5, 1, 37, 37.5, 100, 200])
 def test_the_place_in_a_fan_is_the_share_of_windows_with_a_smaller_outcome(k):
-    found = history.place_in_fan(np.array([k, -2 * k]) / 1000, fan())
+    places = history.place_in_fan(np.array([k, -2 * k]) / 1000, fan())
     below = min(np.ceil(k) - 1, 100) / 100
     above = (100 - min(np.floor(k), 100)) / 100
     expected = {"log_rv": below, "max_drawdown": below, "cum_return": above, "worst_day": above}
-    assert found == pytest.approx(expected)
+    assert places == pytest.approx(expected)
 
 
 def test_outcomes_have_places_of_their_own():
     calm_fall = np.full(2, -0.02)
-    found = history.place_in_fan(calm_fall, fan())
-    assert found["cum_return"] == pytest.approx(0.60)  # 60 of the windows fall by more than 4 %
-    assert found["worst_day"] == pytest.approx(0.90)  # 90 have a day below -2 %
+    places = history.place_in_fan(calm_fall, fan())
+    assert places["cum_return"] == pytest.approx(0.60)  # 60 of the windows fall by more than 4 %
+    assert places["worst_day"] == pytest.approx(0.90)  # 90 have a day below -2 %
     rv = np.sqrt(2.5) * np.arange(1, 101) / 1000
-    assert found["log_rv"] == pytest.approx(np.mean(rv < 0.02))
+    assert places["log_rv"] == pytest.approx(np.mean(rv < 0.02))
 
 
 # Losses less those of a rival
@@ -117,19 +117,19 @@ def path(days: int = 60) -> np.ndarray:
 
 
 def test_equal_forecasts_have_no_gap_and_the_rival_none_at_all():
-    given = forecasts()
-    given["twin", 3] = given["gjr_fhs", 0]
-    found = backtest.loss_gaps(given, path())
-    assert {days: list(models) for days, models in found.items()} == {days: ["low", "ldm", "twin"] for days in (1, 10)}
-    assert {days: models["twin"].shape for days, models in found.items()} == {1: (60,), 10: (51,)}
-    for models in found.values():
+    by_model = forecasts()
+    by_model["twin", 3] = by_model["gjr_fhs", 0]
+    gaps = backtest.loss_gaps(by_model, path())
+    assert {days: list(models) for days, models in gaps.items()} == {days: ["low", "ldm", "twin"] for days in (1, 10)}
+    assert {days: models["twin"].shape for days, models in gaps.items()} == {1: (60,), 10: (51,)}
+    for models in gaps.values():
         assert not models["twin"].any()
         assert models["ldm"].any()
 
 
 def test_a_gap_is_the_difference_of_the_losses_of_the_two():
-    found = backtest.loss_gaps(forecasts(), path(), level=0.05, rival="low")
-    assert set(found[1]) == {"gjr_fhs", "ldm"}
+    gaps = backtest.loss_gaps(forecasts(), path(), level=0.05, rival="low")
+    assert set(gaps[1]) == {"gjr_fhs", "ldm"}
     for days, outcome in ((1, path()), (10, np.convolve(path(), np.ones(10), "valid"))):
         losses = {}
         for name in ("ldm", "low"):
@@ -137,21 +137,21 @@ def test_a_gap_is_the_difference_of_the_losses_of_the_two():
             quantile, shortfall = values[:, 4], values.mean(axis=1)
             missed = np.maximum(quantile - 100 * outcome, 0)
             losses[name] = -missed / (0.05 * shortfall) + quantile / shortfall + np.log(-shortfall) - 1
-        np.testing.assert_allclose(found[days]["ldm"], losses["ldm"] - losses["low"])
+        np.testing.assert_allclose(gaps[days]["ldm"], losses["ldm"] - losses["low"])
 
 
 def test_a_better_forecast_has_a_negative_gap_at_one_per_cent_unless_told():
     """A day below both quantiles costs the one that said less; a calm day costs the one that said more."""
-    given, outcome = forecasts(2), np.array([-0.5, 0.0])
-    given |= {
+    by_model, outcome = forecasts(2), np.array([-0.5, 0.0])
+    by_model |= {
         ("gjr_fhs", 0): {1: tails(np.ones(2))},
         ("low", 0): {1: tails(np.full(2, 0.3))},
         ("ldm", 0): {1: tails(np.ones(2))},
     }
-    found = backtest.loss_gaps(given, outcome)
-    assert found[1]["low"][0] > 0 > found[1]["low"][1]
-    np.testing.assert_array_equal(found[1]["low"], backtest.loss_gaps(given, outcome, level=0.01)[1]["low"])
-    assert found[1]["low"][1] == pytest.approx(np.log(0.3))
+    gaps = backtest.loss_gaps(by_model, outcome)
+    assert gaps[1]["low"][0] > 0 > gaps[1]["low"][1]
+    np.testing.assert_array_equal(gaps[1]["low"], backtest.loss_gaps(by_model, outcome, level=0.01)[1]["low"])
+    assert gaps[1]["low"][1] == pytest.approx(np.log(0.3))
 
 
 # Hits by year
@@ -162,12 +162,12 @@ def years() -> np.ndarray:
 
 
 def test_hits_of_the_years_are_those_of_their_days():
-    outcome, given = path(), forecasts()
-    table = backtest.by_year(given, outcome, years())
+    outcome, by_model = path(), forecasts()
+    table = backtest.by_year(by_model, outcome, years())
     assert list(table.columns) == ["model", "seed", "horizon_days", "level", "year", "n", "hits", "expected"]
     assert len(table) == 3 * 2 * 2 * 2  # models, horizons, levels, years
     row = table.query("model == 'ldm' and horizon_days == 1 and level == 0.05").set_index("year")
-    below = outcome < given["ldm", 0][1].values[:, 4]
+    below = outcome < by_model["ldm", 0][1].values[:, 4]
     assert row["n"].to_dict() == {2001: 43, 2002: 17}
     assert row["hits"].to_dict() == {2001: below[:43].sum(), 2002: below[43:].sum()}
     assert row["hits"].min() > 0
@@ -177,8 +177,8 @@ def test_hits_of_the_years_are_those_of_their_days():
 def test_a_longer_horizon_counts_by_the_day_of_its_forecast():
     outcome = np.zeros(60)
     outcome[43] = -9.0  # the first day of 2002: seen by the ten forecasts up to it
-    given = {("ldm", 2): {1: tails(np.ones(60)), 10: tails(np.ones(60))}}
-    table = backtest.by_year(given, outcome, years(), levels=(0.01,))
+    by_model = {("ldm", 2): {1: tails(np.ones(60)), 10: tails(np.ones(60))}}
+    table = backtest.by_year(by_model, outcome, years(), levels=(0.01,))
     assert set(table["seed"]) == {2}
     hits = table.set_index(["horizon_days", "year"])
     assert hits["hits"].to_dict() == {(1, 2001): 0, (1, 2002): 1, (10, 2001): 9, (10, 2002): 1}
@@ -186,16 +186,16 @@ def test_a_longer_horizon_counts_by_the_day_of_its_forecast():
 
 
 def test_years_add_up_to_the_backtest():
-    outcome, given = path(), forecasts()
+    outcome, by_model = path(), forecasts()
     keys = ["model", "seed", "horizon_days", "level"]
-    added = backtest.by_year(given, outcome, years()).groupby(keys)[["n", "hits", "expected"]].sum()
-    whole = backtest.rows(given, outcome, split="walk_forward", draws=20).set_index(keys)[["n", "hits", "expected"]]
+    added = backtest.by_year(by_model, outcome, years()).groupby(keys)[["n", "hits", "expected"]].sum()
+    whole = backtest.rows(by_model, outcome, split="walk_forward", draws=20).set_index(keys)[["n", "hits", "expected"]]
     pd.testing.assert_frame_equal(added.sort_index(), whole.sort_index(), check_dtype=False)
     assert whole["hits"].min() >= 1
 
 
 def test_an_outcome_at_the_value_at_risk_is_no_hit():
     outcome = np.array([-0.1, -0.1 - 1e-9, -0.096])
-    given = {("ldm", 0): {1: tails(np.ones(3))}}
-    table = backtest.by_year(given, outcome, years()[:3]).set_index("level")
+    by_model = {("ldm", 0): {1: tails(np.ones(3))}}
+    table = backtest.by_year(by_model, outcome, years()[:3]).set_index("level")
     assert table["hits"].to_dict() == {0.01: 1, 0.05: 2}

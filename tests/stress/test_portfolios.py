@@ -51,20 +51,20 @@ def test_an_exposure_of_one_is_the_index_and_of_none_is_cash(path):
 @pytest.mark.parametrize("exposure", [-1.0, 0.5, 2.0, 3.0])
 def test_an_exposure_multiplies_each_daily_return(exposure):
     days = np.arange(1, 11)
-    found = portfolios.leveraged(log_returns_of(*[0.02] * 10), exposure=exposure)
-    np.testing.assert_allclose(found, [(1 + 0.02 * exposure) ** days])
+    values = portfolios.leveraged(log_returns_of(*[0.02] * 10), exposure=exposure)
+    np.testing.assert_allclose(values, [(1 + 0.02 * exposure) ** days])
     assert portfolios.leveraged(log_returns_of(0.1, -0.1))[0, -1] == pytest.approx(1.2 * 0.8)  # twice by default
 
 
 def test_an_exposure_can_change_by_the_day_and_path():
     path = np.concatenate([log_returns_of(0.1, -0.1), log_returns_of(0.1, -0.1)])
-    found = portfolios.leveraged(path, exposure=np.array([[1.0, 2.0], [0.0, -1.0]]))
-    np.testing.assert_allclose(found, [[1.1, 1.1 * 0.8], [1.0, 1.1]])
+    values = portfolios.leveraged(path, exposure=np.array([[1.0, 2.0], [0.0, -1.0]]))
+    np.testing.assert_allclose(values, [[1.1, 1.1 * 0.8], [1.0, 1.1]])
 
 
 def test_what_is_lost_stays_lost():
-    found = portfolios.leveraged(log_returns_of(0.1, -0.6, 0.5, -0.7, 0.5))  # the second day loses 120 %
-    np.testing.assert_allclose(found, [[1.2, 0, 0, 0, 0]], atol=1e-15)
+    values = portfolios.leveraged(log_returns_of(0.1, -0.6, 0.5, -0.7, 0.5))  # the second day loses 120 %
+    np.testing.assert_allclose(values, [[1.2, 0, 0, 0, 0]], atol=1e-15)
 
 
 # puts
@@ -81,8 +81,8 @@ def test_a_put_costs_its_mean_payoff_under_a_lognormal_law_without_drift(level, 
 
 def test_put_of_a_textbook():
     """Hull: S = 42, K = 40, r = 10 %, sigma = 20 %, six months, p = 0.81; interest enters by the forward and a discount."""
-    found = np.exp(-0.05) * portfolios.black_scholes_put(42 * np.exp(0.05), 40.0, 0.5, 0.2)
-    assert found == pytest.approx(0.81, abs=0.005)
+    price = np.exp(-0.05) * portfolios.black_scholes_put(42 * np.exp(0.05), 40.0, 0.5, 0.2)
+    assert price == pytest.approx(0.81, abs=0.005)
 
 
 def test_put_at_the_money_and_put_call_parity():
@@ -177,8 +177,8 @@ def test_volatility_target_by_hand():
     """At VIX 20 the variance a day is .04/252; a day of 5 % moves it to .94 of that and .06 of .0025: 27.459 % a year."""
     path = np.array([[0.05, 0.01, 0.01]])
     third = 0.94 * (0.94 * 0.04 / 252 + 0.06 * 0.0025) + 0.06 * 0.0001
-    found = exposures(portfolios.volatility_target(path, 20.0), path)
-    np.testing.assert_allclose(found, [[0.5, 0.1 / 0.27459, 0.1 / np.sqrt(252 * third)]], rtol=1e-4)
+    exposure = exposures(portfolios.volatility_target(path, 20.0), path)
+    np.testing.assert_allclose(exposure, [[0.5, 0.1 / 0.27459, 0.1 / np.sqrt(252 * third)]], rtol=1e-4)
     capped = exposures(portfolios.volatility_target(path, 20.0, target=0.3, most=1.2), path)
     np.testing.assert_allclose(capped, [[1.2, 0.3 / 0.27459, 0.3 / np.sqrt(252 * third)]], rtol=1e-4)
 
@@ -221,13 +221,13 @@ def with_losses(*losses: float) -> np.ndarray:
 @pytest.mark.parametrize(("n", "in_1", "in_5"), [(100, 1, 5), (200, 2, 10), (250, 2, 12), (5000, 50, 250)])
 def test_value_at_risk_and_shortfall_by_hand(n, in_1, in_5):
     losses = np.arange(1, n + 1) / (2 * n)
-    found = portfolios.measure(with_losses(*np.random.default_rng(0).permutation(losses)), 1)
-    assert found["var_99"] == pytest.approx(losses[-in_1])
-    assert found["var_95"] == pytest.approx(losses[-in_5])
-    assert found["es_99"] == pytest.approx(losses[-in_1:].mean())
-    assert found["es_95"] == pytest.approx(losses[-in_5:].mean())
-    assert found["mdd_p95"] == found["var_95"]  # of one day, all losses
-    assert found["under_water"] == 1
+    risk = portfolios.measure(with_losses(*np.random.default_rng(0).permutation(losses)), 1)
+    assert risk["var_99"] == pytest.approx(losses[-in_1])
+    assert risk["var_95"] == pytest.approx(losses[-in_5])
+    assert risk["es_99"] == pytest.approx(losses[-in_1:].mean())
+    assert risk["es_95"] == pytest.approx(losses[-in_5:].mean())
+    assert risk["mdd_p95"] == risk["var_95"]  # of one day, all losses
+    assert risk["under_water"] == 1
 
 
 def test_interval_of_a_quantile_is_that_of_the_binomial_law():
@@ -236,16 +236,16 @@ def test_interval_of_a_quantile_is_that_of_the_binomial_law():
         held = stats.binom.cdf(many, 5000, share) - stats.binom.cdf(few - 1, 5000, share)
         assert held == pytest.approx(0.953, abs=0.003)
     losses = np.arange(1, 5001) / 10_000
-    found = portfolios.measure(with_losses(*losses), 1)
-    named = [found[name] for name in ("var_99_high", "var_99_low", "var_95_high", "var_95_low", "mdd_p95_low")]
+    risk = portfolios.measure(with_losses(*losses), 1)
+    named = [risk[name] for name in ("var_99_high", "var_99_low", "var_95_high", "var_95_low", "mdd_p95_low")]
     np.testing.assert_allclose(named, [losses[-37], losses[-65], losses[-220], losses[-282], losses[-282]])
 
 
 def test_interval_of_a_shortfall_by_hand():
     """Four losses of .2 and four of .4 make the 5 % tail of 160: mean .3, variance .01, and .95 (.3 - .2)^2 of the edge."""
-    found = portfolios.measure(with_losses(*[0.0] * 152, *[0.2] * 4, *[0.4] * 4), 1)
+    risk = portfolios.measure(with_losses(*[0.0] * 152, *[0.2] * 4, *[0.4] * 4), 1)
     reach = 1.96 * np.sqrt((0.01 + 0.95 * 0.01) / 8)
-    np.testing.assert_allclose([found["es_95"], found["es_95_low"], found["es_95_high"]], [0.3, 0.3 - reach, 0.3 + reach])
+    np.testing.assert_allclose([risk["es_95"], risk["es_95_low"], risk["es_95_high"]], [0.3, 0.3 - reach, 0.3 + reach])
 
 
 NORMAL = {  # of losses N(0, .02^2) in one day
@@ -278,23 +278,23 @@ def test_intervals_hold_the_truth_as_often_as_they_say(normal_measures, name):
 @settings(max_examples=20, deadline=None)
 def test_measures_are_in_order(path):
     values = portfolios.long_index(path)
-    found = portfolios.measure(values, path.shape[1])
-    assert sorted(found) == sorted(name + end for name in portfolios.MEASURES for end in ("", "_low", "_high"))
+    risk = portfolios.measure(values, path.shape[1])
+    assert sorted(risk) == sorted(name + end for name in portfolios.MEASURES for end in ("", "_low", "_high"))
     for name in portfolios.MEASURES:
-        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
+        assert risk[f"{name}_low"] <= risk[name] <= risk[f"{name}_high"]
     for confidence in (95, 99):
-        assert found[f"es_{confidence}"] >= found[f"var_{confidence}"] - 1e-12
+        assert risk[f"es_{confidence}"] >= risk[f"var_{confidence}"] - 1e-12
     for name in ("var", "es"):
-        assert found[f"{name}_99"] >= found[f"{name}_95"] - 1e-12
-    assert found["mdd_p95"] >= found["var_95"] - 1e-12
-    assert 0 <= found["under_water"] <= path.shape[1]
+        assert risk[f"{name}_99"] >= risk[f"{name}_95"] - 1e-12
+    assert risk["mdd_p95"] >= risk["var_95"] - 1e-12
+    assert 0 <= risk["under_water"] <= path.shape[1]
 
 
 def test_days_under_water_by_hand():
     """Two of the four days end below an earlier value, or none; a value that is only equal is not below."""
     values = np.tile([[0.9, 1.1, 1.0, 1.2], [1.0, 1.0, 1.5, 1.5]], (50, 1))
-    found = portfolios.measure(values, 4)
-    named = [found["under_water"], found["under_water_low"], found["under_water_high"]]
+    risk = portfolios.measure(values, 4)
+    named = [risk["under_water"], risk["under_water_low"], risk["under_water_high"]]
     np.testing.assert_allclose(named, [1, 1 - 0.196, 1 + 0.196])
     assert portfolios.measure(values, 2)["under_water"] == 0.5
 
@@ -390,8 +390,8 @@ def test_reverse_stress_is_the_first_passage():
 @settings(deadline=None)
 def test_reverse_stress_finds_the_vix_of_a_loss_that_is_linear_in_its_logarithm(limit, n):
     vix = np.geomspace(10, 90, n)
-    found = portfolios.reverse_stress(vix, 0.3 * np.log(vix / 9), limit)
-    assert found == pytest.approx(9 * np.exp(limit / 0.3))
+    level = portfolios.reverse_stress(vix, 0.3 * np.log(vix / 9), limit)
+    assert level == pytest.approx(9 * np.exp(limit / 0.3))
 
 
 def test_reverse_rows_read_the_shortfall_and_the_ends_of_its_interval():
@@ -403,17 +403,17 @@ def test_reverse_rows_read_the_shortfall_and_the_ends_of_its_interval():
         measures = {"es_99": loss, "es_99_low": loss - 0.05, "es_99_high": loss + 0.05, "var_99": 9.0, "es_95": 9.0}
         parts.append(pd.DataFrame({"target_vix": vix, **measures}).assign(model=model))
     curves = pd.concat(parts).assign(seed=4, portfolio="long", horizon_days=50)
-    found = portfolios.reverse_rows(curves, [0.15, 0.28])
-    assert list(found.columns) == "model seed portfolio horizon_days limit vix vix_low vix_high at_lowest".split()
-    assert found[["model", "limit"]].to_numpy().tolist() == [["a", 0.15], ["a", 0.28], ["b", 0.15], ["b", 0.28]]
-    assert set(found["seed"]) == {4}
+    table = portfolios.reverse_rows(curves, [0.15, 0.28])
+    assert list(table.columns) == "model seed portfolio horizon_days limit vix vix_low vix_high at_lowest".split()
+    assert table[["model", "limit"]].to_numpy().tolist() == [["a", 0.15], ["a", 0.28], ["b", 0.15], ["b", 0.28]]
+    assert set(table["seed"]) == {4}
     expected = [[1.5, 1.0, 2.0], [2.8, 2.3, np.inf], [0.75, 0.5, 1.0], [1.4, 1.15, 1.65]]  # doublings of the VIX
-    np.testing.assert_allclose(found[["vix", "vix_low", "vix_high"]], 10 * 2 ** np.array(expected))
-    assert not found["at_lowest"].any()
+    np.testing.assert_allclose(table[["vix", "vix_low", "vix_high"]], 10 * 2 ** np.array(expected))
+    assert not table["at_lowest"].any()
     assert portfolios.reverse_rows(curves, [-0.1])["at_lowest"].all()  # passed before the first level
-    found = portfolios.reverse_rows(curves, [0.02])  # passed at the first level by the end of the interval alone
-    assert (found["vix_low"] == 10).all()
-    assert not found["at_lowest"].any()
+    table = portfolios.reverse_rows(curves, [0.02])  # passed at the first level by the end of the interval alone
+    assert (table["vix_low"] == 10).all()
+    assert not table["at_lowest"].any()
 
 
 def test_values_that_do_not_start_from_one_are_refused():
@@ -428,17 +428,17 @@ def test_taking_the_drift_off_leaves_the_spread():
     rng = np.random.default_rng(1)
     calm = rng.normal(0, 0.01, (20_000, 50))
     curves = {20.0: calm - calm.mean() + 0.002, 40.0: calm - calm.mean()}
-    found = portfolios.drift_rows(curves, horizon=50).set_index("target_vix")
-    np.testing.assert_allclose(found["mean"], [0.1, 0.0], atol=1e-9)
-    np.testing.assert_allclose(found["es_99_driftless"], found["es_99"][40.0])
-    assert found["es_99"][20.0] < found["es_99"][40.0] - 0.05
+    table = portfolios.drift_rows(curves, horizon=50).set_index("target_vix")
+    np.testing.assert_allclose(table["mean"], [0.1, 0.0], atol=1e-9)
+    np.testing.assert_allclose(table["es_99_driftless"], table["es_99"][40.0])
+    assert table["es_99"][20.0] < table["es_99"][40.0] - 0.05
     assert portfolios.drift_rows(curves, horizon=10)["mean"].to_numpy() == pytest.approx([0.02, 0.0], abs=2e-3)
 
 
 def test_drift_by_hand():
     """One scenario of 100 falls by 20 % on the second day: a mean of -.001 a day over two. The third is not asked for."""
-    made = np.zeros((100, 3), dtype=np.float32)
-    made[7, 1], made[:, 2] = -0.2, 1.0
-    (found,) = portfolios.drift_rows({30.0: made}, horizon=2).to_dict("records")
+    paths = np.zeros((100, 3), dtype=np.float32)
+    paths[7, 1], paths[:, 2] = -0.2, 1.0
+    (row,) = portfolios.drift_rows({30.0: paths}, horizon=2).to_dict("records")
     expected = {"target_vix": 30, "mean": -0.002, "median": 0, "es_99": 1 - np.exp(-0.2)}
-    assert found == pytest.approx(expected | {"es_99_driftless": 1 - np.exp(-0.198)})
+    assert row == pytest.approx(expected | {"es_99_driftless": 1 - np.exp(-0.198)})

@@ -129,25 +129,25 @@ def test_chunks_from_the_middle_are_those_of_the_set(small):
 @BOTH_FORECASTERS
 def test_volatility_rises_with_the_vix_before(small, model):
     levels = (10, 17, 28, 45, 75)
-    made = np.array([np.median(metrics.realised_vol(scenarios.draw(vix, n=100, model=model))) for vix in levels])
-    assert (np.diff(np.log(made)) > 0.2).all()
+    samples = np.array([np.median(metrics.realised_vol(scenarios.draw(vix, n=100, model=model))) for vix in levels])
+    assert (np.diff(np.log(samples)) > 0.2).all()
 
 
 @BOTH_FORECASTERS
 def test_scenarios_have_the_law_of_the_model_they_are_asked_of(model):
-    made = scenarios.draw(30, n=1000, seed=1, model=model)
+    samples = scenarios.draw(30, n=1000, seed=1, model=model)
     same, wilder = (scenarios.published(model).sample(1000, seed=77, vix=vix) for vix in (30, 36))
     for outcome in (metrics.realised_vol, metrics.max_drawdown, lambda w: w.sum(axis=1), lambda w: w[:, 0]):
-        assert stats.ks_2samp(outcome(made), outcome(same)).pvalue > 0.01
-    assert stats.ks_2samp(metrics.realised_vol(made), metrics.realised_vol(wilder)).pvalue < 1e-6
-    assert made.std() == pytest.approx(same.std(), rel=0.03)
+        assert stats.ks_2samp(outcome(samples), outcome(same)).pvalue > 0.01
+    assert stats.ks_2samp(metrics.realised_vol(samples), metrics.realised_vol(wilder)).pvalue < 1e-6
+    assert samples.std() == pytest.approx(same.std(), rel=0.03)
 
 
 @pytest.mark.parametrize(("changed", "message"), REFUSED + NOTHING_ASKED)
 def test_what_cannot_be_answered_is_refused_with_the_reason(small, changed, message):
-    asked = {"vix": 20.0, "n": 5, "days": 10} | changed
+    request = {"vix": 20.0, "n": 5, "days": 10} | changed
     with pytest.raises(ValueError, match=message):
-        scenarios.draw(**asked)
+        scenarios.draw(**request)
 
 
 def test_a_vix_beyond_the_training_windows_is_answered_within_reach(small):
@@ -167,24 +167,24 @@ class Windows:
     condition = VIXCondition("start", 0.0, typical=20.0, lowest=10.0, highest=40.0)
 
     def __init__(self):
-        self.seeds, self.asked = [], []
+        self.seeds, self.vix = [], []
 
     def sample(self, n: int, *, seed: int, vix: np.ndarray) -> np.ndarray:
         self.seeds.append(seed)
-        self.asked.append(np.array(vix))
+        self.vix.append(np.array(vix))
         return np.full((n, 5), len(self.seeds), dtype=np.float32)
 
 
 class Law:
     """Draws what it is told to, and notes what it is given."""
 
-    def __init__(self, *drawn: list[float]):
-        self.drawn, self.given, self.noise = list(drawn), [], []
+    def __init__(self, *levels: list[float]):
+        self.levels, self.calls, self.noise = list(levels), [], []
 
-    def draw(self, made: np.ndarray, vix: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-        self.given.append((made, np.array(vix)))
+    def draw(self, samples: np.ndarray, vix: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        self.calls.append((samples, np.array(vix)))
         self.noise.append(rng.random())
-        return np.array(self.drawn.pop(0))
+        return np.array(self.levels.pop(0))
 
 
 DRAWN = [25.0, 3.0, 90.0], [40.0, 10.0, 15.5], [1.0, 1.0, 1.0]
@@ -196,20 +196,20 @@ def chained(days: int, seed: tuple[int, ...] = (0, 0)) -> tuple[np.ndarray, Wind
 
 
 def test_each_link_begins_at_the_vix_that_the_law_drew_for_the_end_of_the_last():
-    made, model, law = chained(13)
-    assert made.shape == (3, 13)
-    np.testing.assert_array_equal(made, [5 * [1] + 5 * [2] + 3 * [3]] * 3)
-    np.testing.assert_array_equal(model.asked, [[20, 41, 9], [25, 10, 40], [40, 10, 15.5]])  # clipped to 10 .. 40
-    for number, (windows_given, vix) in enumerate(law.given):
+    samples, model, law = chained(13)
+    assert samples.shape == (3, 13)
+    np.testing.assert_array_equal(samples, [5 * [1] + 5 * [2] + 3 * [3]] * 3)
+    np.testing.assert_array_equal(model.vix, [[20, 41, 9], [25, 10, 40], [40, 10, 15.5]])  # clipped to 10 .. 40
+    for number, (windows_given, vix) in enumerate(law.calls):
         np.testing.assert_array_equal(windows_given, np.full((3, 5), number + 1))
-        np.testing.assert_array_equal(vix, model.asked[number])
+        np.testing.assert_array_equal(vix, model.vix[number])
 
 
 @pytest.mark.parametrize(("days", "links"), [(1, 1), (5, 1), (6, 2), (10, 2), (11, 3)])
 def test_a_chain_has_no_more_links_than_its_days_need(days, links):
-    made, model, _ = chained(days)
-    assert made.shape == (3, days)
-    assert len(model.asked) == links
+    samples, model, _ = chained(days)
+    assert samples.shape == (3, days)
+    assert len(model.vix) == links
 
 
 def test_links_and_sets_have_noise_of_their_own_and_the_same_again_when_repeated():
@@ -223,8 +223,8 @@ def test_links_and_sets_have_noise_of_their_own_and_the_same_again_when_repeated
 
 
 def test_a_wild_window_is_followed_by_wild_ones_in_a_chain(small):
-    made = scenarios.draw(25, n=400, days=100)
-    first, second = metrics.log_rv(made[:, :50]), metrics.log_rv(made[:, 50:])
+    samples = scenarios.draw(25, n=400, days=100)
+    first, second = metrics.log_rv(samples[:, :50]), metrics.log_rv(samples[:, 50:])
     assert stats.spearmanr(first, second).statistic > 0.3
     assert stats.spearmanr(first, np.roll(second, 1)).pvalue > 0.01  # each goes on from its own
 
@@ -260,32 +260,32 @@ def table_of(folder: Path) -> pd.DataFrame:
 )
 def test_shards_end_to_end_are_the_scenarios(small, tmp_path, changed, sizes):
     stored(tmp_path / "set", **changed)
-    asked = {key: value for key, value in (ASKED | changed).items() if key != "shard"}
+    request = {key: value for key, value in (ASKED | changed).items() if key != "shard"}
     shards = sorted((tmp_path / "set").glob("*.parquet"))
     assert [parquet.read_metadata(path).num_rows for path in shards] == sizes
     assert {path.name for path in (tmp_path / "set").iterdir()} == {"_scenarios.json", *(path.name for path in shards)}
     table = table_of(tmp_path / "set")
-    assert list(table.columns) == ["scenario", *(f"day_{day}" for day in range(1, asked["days"] + 1))]
+    assert list(table.columns) == ["scenario", *(f"day_{day}" for day in range(1, request["days"] + 1))]
     assert table["scenario"].dtype == np.int64
-    np.testing.assert_array_equal(table["scenario"], np.arange(asked["n"]))
+    np.testing.assert_array_equal(table["scenario"], np.arange(request["n"]))
     days = table.drop(columns="scenario").to_numpy()
     assert days.dtype == np.float32
-    np.testing.assert_array_equal(days, scenarios.draw(**asked))
+    np.testing.assert_array_equal(days, scenarios.draw(**request))
 
 
 def test_the_sidecar_says_what_was_asked_of_which_weights_and_what_came_of_it(small, tmp_path):
-    found = stored(tmp_path / "set")
+    sidecar = stored(tmp_path / "set")
     shipped = json.loads((scenarios.WEIGHTS / "weights.json").read_text())["models"]
-    assert {key: found[key] for key in ASKED} == ASKED
-    assert (found["model"], found["weights"]) == ("cond_norm", shipped["cond_norm"])
-    assert found["unit"] == "daily log-returns, fractions"
+    assert {key: sidecar[key] for key in ASKED} == ASKED
+    assert (sidecar["model"], sidecar["weights"]) == ("cond_norm", shipped["cond_norm"])
+    assert sidecar["unit"] == "daily log-returns, fractions"
     versions = {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
-    assert {name: found[name] for name in versions} == versions
-    assert (found["device"], found["sampler"], found["steps"]) == (str(scenarios.published().device), "dpm", 25)
-    assert (found["experimental"], found["extrapolated"]) == (False, False)
-    assert abs(datetime.fromisoformat(found["finished_utc"]) - datetime.now(UTC)).total_seconds() < 600
+    assert {name: sidecar[name] for name in versions} == versions
+    assert (sidecar["device"], sidecar["sampler"], sidecar["steps"]) == (str(scenarios.published().device), "dpm", 25)
+    assert (sidecar["experimental"], sidecar["extrapolated"]) == (False, False)
+    assert abs(datetime.fromisoformat(sidecar["finished_utc"]) - datetime.now(UTC)).total_seconds() < 600
     shards = sorted((tmp_path / "set").glob("*.parquet"))
-    assert found["files"] == {path.name: files.sha256(path) for path in shards}
+    assert sidecar["files"] == {path.name: files.sha256(path) for path in shards}
     assert len(shards) == 3
 
 
@@ -294,8 +294,8 @@ def test_the_sidecar_says_what_was_asked_of_which_weights_and_what_came_of_it(sm
     [({"days": 50}, False, False), ({"days": 51}, True, False), ({"vix": 90}, False, True), ({"vix": 9.0}, False, True)],
 )
 def test_the_sidecar_says_what_is_beyond_experience(small, tmp_path, changed, experimental, extrapolated):
-    found = stored(tmp_path / "set", n=5, **changed)
-    assert (found["experimental"], found["extrapolated"]) == (experimental, extrapolated)
+    sidecar = stored(tmp_path / "set", n=5, **changed)
+    assert (sidecar["experimental"], sidecar["extrapolated"]) == (experimental, extrapolated)
 
 
 def test_a_chained_set_is_bound_to_the_law_of_the_vix_and_says_so(small, elsewhere, tmp_path):
@@ -323,12 +323,12 @@ def test_a_missing_shard_is_made_again_and_no_other(small, tmp_path):
     before, lost = held(folder), folder / "scenarios-00001.parquet"
     ages = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path != lost}
     lost.unlink()
-    found = stored(folder)
+    sidecar = stored(folder)
     assert {name: content for name, content in held(folder).items() if name != "_scenarios.json"} == {
         name: content for name, content in before.items() if name != "_scenarios.json"
     }
     assert {name: (folder / name).stat().st_mtime_ns for name in ages} == ages
-    assert found["files"] == json.loads(before["_scenarios.json"])["files"]
+    assert sidecar["files"] == json.loads(before["_scenarios.json"])["files"]
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
@@ -350,17 +350,17 @@ def test_an_interrupted_call_leaves_whole_shards_and_goes_on_when_repeated(small
     left = held(tmp_path / "set")
     complete = (fails_at - 1) // 2
     assert set(left) == {"_scenarios.json", *(f"scenarios-{k:05d}.parquet" for k in range(complete))}
-    told = json.loads(left["_scenarios.json"])
-    assert told["finished_utc"] is None  # it does not claim to be finished
-    assert set(told["files"]) == set(left) - {"_scenarios.json"}
+    sidecar = json.loads(left["_scenarios.json"])
+    assert sidecar["finished_utc"] is None  # it does not claim to be finished
+    assert set(sidecar["files"]) == set(left) - {"_scenarios.json"}
     stored(tmp_path / "set", n=75, shard=40)
     whole, repeated = held(tmp_path / "whole"), held(tmp_path / "set")
     assert set(repeated) == set(whole)
     assert all(repeated[name] == whole[name] for name in whole if name != "_scenarios.json")
-    told, expected = (json.loads(each.pop("_scenarios.json")) for each in (repeated, whole))
-    assert told.pop("finished_utc")
+    sidecar, expected = (json.loads(each.pop("_scenarios.json")) for each in (repeated, whole))
+    assert sidecar.pop("finished_utc")
     assert expected.pop("finished_utc")
-    assert told == expected
+    assert sidecar == expected
 
 
 def test_a_finished_set_is_not_made_again_and_says_when_it_was_finished(small, tmp_path, monkeypatch):
@@ -394,8 +394,8 @@ def test_a_folder_with_another_set_is_refused_and_left_as_it_is(small, tmp_path,
 @pytest.mark.parametrize("name", ["weights", "torch", "chaoslib"])
 def test_a_set_of_other_weights_or_versions_is_another_set(small, tmp_path, name):
     folder = tmp_path / "set"
-    found = stored(folder)
-    (folder / "_scenarios.json").write_text(json.dumps(found | {name: "0.1"}))
+    sidecar = stored(folder)
+    (folder / "_scenarios.json").write_text(json.dumps(sidecar | {name: "0.1"}))
     before = held(folder)
     with pytest.raises(ValueError, match=f"holds scenarios with another {name}"):
         stored(folder)
@@ -447,8 +447,8 @@ def test_shards_that_no_sidecar_describes_are_not_taken_over(small, tmp_path):
 
 
 def test_whole_numbers_of_numpy_are_whole_numbers(small, tmp_path):
-    found = stored(tmp_path / "set", n=np.int64(50), seed=np.int64(6))
-    assert found["files"] == stored(tmp_path / "plain")["files"]
+    sidecar = stored(tmp_path / "set", n=np.int64(50), seed=np.int64(6))
+    assert sidecar["files"] == stored(tmp_path / "plain")["files"]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -576,9 +576,9 @@ def test_the_shipped_weights_make_the_volatility_that_is_published(root, model, 
     table = table[(table["model"] == name) & (table["vix_at"] == at) & (table["vix"] == vix)].set_index("seed")
     generator = scenarios.published(model)
     assert generator.vix_at == at
-    made = generator.sample(3000, vix=vix, seed=0, steps=50, sampler="ddim")
-    found = np.array([made.std(dtype=float), np.median(metrics.realised_vol(made))])
-    apart = np.abs(found / table[["std", "median_rv"]] - 1).max(axis=1)
+    samples = generator.sample(3000, vix=vix, seed=0, steps=50, sampler="ddim")
+    statistics = np.array([samples.std(dtype=float), np.median(metrics.realised_vol(samples))])
+    apart = np.abs(statistics / table[["std", "median_rv"]] - 1).max(axis=1)
     assert apart[0] < 0.0005  # half precision moves it by less than a fifth of that
     assert (apart.drop(0) > 0.01).all()
 
@@ -586,10 +586,10 @@ def test_the_shipped_weights_make_the_volatility_that_is_published(root, model, 
 def test_the_shipped_unconditional_weights_make_the_windows_that_are_published(root):
     """The row of seed 0 of the table `unconditional`, with the sampler of the run, which few steps only approach."""
     table = pd.read_csv(root / "figures/paper/tables/unconditional.csv").query("model == 'ldm_post' and split == 'train'")
-    made = scenarios.published("ldm_post").sample(5000, seed=0, sampler="ddim", steps=200)
-    found = {"std": made.std(dtype=float), "min": made.min(), "max": made.max(), "q01_gen": np.quantile(made, 0.01)}
-    found |= {"mdd_mean": metrics.max_drawdown(made).mean()}
-    apart = np.abs(table.set_index("seed")[[*found]] / pd.Series(found) - 1).max(axis=1)
+    samples = scenarios.published("ldm_post").sample(5000, seed=0, sampler="ddim", steps=200)
+    statistics = {"std": samples.std(dtype=float), "min": samples.min(), "max": samples.max()}
+    statistics |= {"q01_gen": np.quantile(samples, 0.01), "mdd_mean": metrics.max_drawdown(samples).mean()}
+    apart = np.abs(table.set_index("seed")[[*statistics]] / pd.Series(statistics) - 1).max(axis=1)
     assert apart[0] < 0.0005
     assert (apart.drop(0) > 0.01).all()
 
@@ -650,9 +650,9 @@ def test_a_model_samples_as_it_says_unless_told_otherwise(tmp_path, sampler):
     model = dataclasses.replace(scenarios.published(), sampler=sampler, steps=8)
     loaded = generate.load(saved(model, tmp_path / "model"))
     assert loaded.sampler == sampler
-    made = loaded.sample(6, vix=20, seed=1)
+    samples = loaded.sample(6, vix=20, seed=1)
     others = {name: loaded.sample(6, vix=20, seed=1, sampler=name) for name in diffusion.SAMPLERS}
-    assert [name for name in others if np.array_equal(others[name], made)] == [sampler]
+    assert [name for name in others if np.array_equal(others[name], samples)] == [sampler]
 
 
 def test_a_model_saved_before_there_was_a_choice_samples_by_ddim(tmp_path):
@@ -660,8 +660,8 @@ def test_a_model_saved_before_there_was_a_choice_samples_by_ddim(tmp_path):
     shapes = json.loads((folder / "model.json").read_text())
     del shapes["sampler"]
     (folder / "model.json").write_text(json.dumps(shapes))
-    made = generate.load(folder).sample(6, vix=20)
-    np.testing.assert_array_equal(made, scenarios.published().sample(6, vix=20, sampler="ddim", steps=8))
+    samples = generate.load(folder).sample(6, vix=20)
+    np.testing.assert_array_equal(samples, scenarios.published().sample(6, vix=20, sampler="ddim", steps=8))
 
 
 def test_a_model_with_an_encoder_keeps_it(tmp_path):
@@ -713,8 +713,8 @@ def finished_run(tmp_path, root):
 
 def test_published_weights_are_those_of_the_run_in_half_precision_without_their_encoder(finished_run, tmp_path):
     finished, models, publish = finished_run
-    told = publish.publish_weights(finished, 3, tmp_path / "weights")
-    assert list(told) == list(models) == MODELS
+    listing = publish.publish_weights(finished, 3, tmp_path / "weights")
+    assert list(listing) == list(models) == MODELS
     for name, model in models.items():
         source = load_file(finished[publish.SHIPPED[name], 3].folder / "model.safetensors")
         shipped = load_file(tmp_path / "weights" / name / "model.safetensors")
@@ -728,22 +728,22 @@ def test_published_weights_are_those_of_the_run_in_half_precision_without_their_
         assert (loaded.sampler, loaded.steps, loaded.convention) == ("dpm", 25, "post")
         assert (loaded.condition, loaded.scaler) == (model.condition, model.scaler)
         options = {"vix": 30.0} if model.condition else {}
-        made, expected = loaded.sample(50, **options), model.sample(50, sampler="dpm", steps=25, **options)
-        np.testing.assert_allclose(made, expected, atol=0.01 * expected.std())
+        samples, expected = loaded.sample(50, **options), model.sample(50, sampler="dpm", steps=25, **options)
+        np.testing.assert_allclose(samples, expected, atol=0.01 * expected.std())
 
 
 def test_published_weights_serve_where_the_package_looks_for_them(finished_run, elsewhere):
     finished, models, publish = finished_run
-    told = publish.publish_weights(finished, 3, elsewhere)
-    assert json.loads((elsewhere / "weights.json").read_text())["models"] == told
+    listing = publish.publish_weights(finished, 3, elsewhere)
+    assert json.loads((elsewhere / "weights.json").read_text())["models"] == listing
     for name in models:
         node = publish.SHIPPED[name]
-        assert told[name]["node"] == f"seed3/{node}"
-        assert told[name]["source_sha256"] == files.sha256(finished[node, 3].folder / "model.safetensors")
+        assert listing[name]["node"] == f"seed3/{node}"
+        assert listing[name]["source_sha256"] == files.sha256(finished[node, 3].folder / "model.safetensors")
         assert scenarios.published(name).scaler.seq_len == 10  # their hashes are checked on the way
-    made = scenarios.draw(20, n=5, days=25)
-    assert made.shape == (5, 25)
-    assert np.isfinite(made).all()
+    samples = scenarios.draw(20, n=5, days=25)
+    assert samples.shape == (5, 25)
+    assert np.isfinite(samples).all()
 
 
 def test_the_law_of_the_vix_is_published_with_the_weights(finished_run, tmp_path):

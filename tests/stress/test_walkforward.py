@@ -137,9 +137,9 @@ def test_every_model_learns_from_the_years_before(history, forecast, tiny):
     changed = history[history["date"].dt.year < 1997].copy()
     past = changed["date"].dt.year < 1996
     changed.loc[past, "log_return"] *= 2.0
-    found = walkforward.forecast_year(changed, 1996, tiny, device="cpu")
+    arrays = walkforward.forecast_year(changed, 1996, tiny, device="cpu")
     for name in TAILS:
-        ratio = found[name][0, :5].mean() / forecast[name][0, :5].mean()
+        ratio = arrays[name][0, :5].mean() / forecast[name][0, :5].mean()
         assert ratio > (1.1 if name.startswith("gjr") else 1.5), name  # all forecast more; GJR leaves its last variance
 
 
@@ -157,17 +157,17 @@ def test_days_beyond_reach_are_counted_and_forecast_at_the_end_of_reach(history,
     low, high = known.min() / REACH, known.max() * REACH
     year = np.flatnonzero(of_1996(history))
     changed = history[: year[-1] + 1].copy()
-    given = {5: low / 2, 6: 0.99 * low, 7: low, 50: high, 51: 1.01 * high, 52: 4 * high}
-    for day, vix in given.items():
+    levels = {5: low / 2, 6: 0.99 * low, 7: low, 50: high, 51: 1.01 * high, 52: 4 * high}
+    for day, vix in levels.items():
         changed.loc[year[day], "vix_previous"] = vix
-    found = walkforward.forecast_year(changed, 1996, tiny, device="cpu")
+    arrays = walkforward.forecast_year(changed, 1996, tiny, device="cpu")
     for model in walkforward.MODELS:
-        assert found[f"{model}_clamped"] == 4, model
-        tails = found[f"{model}_1"]
+        assert arrays[f"{model}_clamped"] == 4, model
+        tails = arrays[f"{model}_1"]
         for day, same in ((5, 7), (6, 7), (51, 50), (52, 50)):
             np.testing.assert_array_equal(tails[day], tails[same], err_msg=model)
-    assert found["vix_scaled_1"][52, 0] < 1.5 * found["vix_scaled_1"][50, 0]  # rescaling goes on
-    np.testing.assert_array_equal(found["vix"][[5, 52]], [given[5], given[52]])  # as it was, not as it was asked
+    assert arrays["vix_scaled_1"][52, 0] < 1.5 * arrays["vix_scaled_1"][50, 0]  # rescaling goes on
+    np.testing.assert_array_equal(arrays["vix"][[5, 52]], [levels[5], levels[52]])  # as it was, not as it was asked
 
 
 # The model that is fitted
@@ -201,8 +201,8 @@ def test_a_fitted_model_is_told_the_vix_before_its_windows_and_heeds_it(proporti
     assert model.scaler.std == pytest.approx(proportional["log_return"].std(ddof=0))
     assert (model.condition.exponent != 0) == normalise == (model.condition.told_to is not None)
     levels = np.array([12.0, 25.0, 50.0])
-    made = np.array([model.sample(400, vix=vix).std() for vix in levels])
-    np.testing.assert_allclose(made, 0.0005 * levels, rtol=0.15)
+    volatility = np.array([model.sample(400, vix=vix).std() for vix in levels])
+    np.testing.assert_allclose(volatility, 0.0005 * levels, rtol=0.15)
 
 
 OTHER = {"SEED": 4, "SEQ_LEN": 12, "LATENT_DIM": 5, "HIDDEN": 17, "BETA": 0.1, "WARMUP_EPOCHS": 2, "VARMATCH_WEIGHT": 1.0}
@@ -265,26 +265,26 @@ def script(root):
 def gathered(script, tiny, forecast, tmp_path_factory) -> Path:
     """The folder of tables of 1996 and 1997: one year as the fixture has it, the other by the command."""
     folder = tmp_path_factory.mktemp("walk")
-    told = ["--params", json.dumps({key: value for key, value in tiny.items() if key != "START"})]
+    options = ["--params", json.dumps({key: value for key, value in tiny.items() if key != "START"})]
     files.write(folder / "1996.npz", forecast | {"cond_ldm_clamped": np.array(5)})
-    script.main([*told, "year", "1997", str(folder / "years/1997.npz")])
+    script.main([*options, "year", "1997", str(folder / "years/1997.npz")])
     assert [path.name for path in (folder / "years").iterdir()] == ["1997.npz"]
     with np.load(folder / "years/1997.npz", allow_pickle=False) as archive:
         files.write(folder / "1997.npz", dict(archive) | {"cond_ldm_clamped": np.array(2)})
-    script.main([*told, "gather", str(folder / "out"), str(folder / "1997.npz"), str(folder / "1996.npz")])
+    script.main([*options, "gather", str(folder / "out"), str(folder / "1997.npz"), str(folder / "1996.npz")])
     return folder
 
 
 def test_the_command_forecasts_the_year_it_is_asked_for(history, gathered, forecast):
     with np.load(gathered / "1997.npz", allow_pickle=False) as archive:
-        found = dict(archive)
+        arrays = dict(archive)
     year = history[history["date"].dt.year == 1997]
-    assert set(found) == set(forecast)
-    np.testing.assert_array_equal(found["date"], year["date"].to_numpy(dtype="datetime64[D]"))
-    np.testing.assert_array_equal(found["vix"], year["vix_previous"])
-    assert (found["cond_ldm_n"], found["cond_ldm_1"].shape) == (200, (len(year), 10))
+    assert set(arrays) == set(forecast)
+    np.testing.assert_array_equal(arrays["date"], year["date"].to_numpy(dtype="datetime64[D]"))
+    np.testing.assert_array_equal(arrays["vix"], year["vix_previous"])
+    assert (arrays["cond_ldm_n"], arrays["cond_ldm_1"].shape) == (200, (len(year), 10))
     before = history.loc[history["date"].dt.year < 1997, "log_return"].to_numpy()
-    np.testing.assert_allclose(found["hs_500_1"][0], np.sort(before[-500:])[:25], rtol=1e-6)
+    np.testing.assert_allclose(arrays["hs_500_1"][0], np.sort(before[-500:])[:25], rtol=1e-6)
 
 
 def test_the_backtest_holds_every_model_horizon_and_level_over_all_years(gathered, history, tiny):
@@ -343,10 +343,10 @@ def test_the_figure_embeds_fonts_that_can_be_edited(gathered):
 def test_the_figure_leaves_out_the_rival_and_history_that_would_hide_the_others(
     script, gathered, tiny, tmp_path, monkeypatch
 ):
-    drawn, real = [], script.figures.walk_forward
-    monkeypatch.setattr(script.figures, "walk_forward", lambda dates, gaps: drawn.append((dates, gaps)) or real(dates, gaps))
+    calls, real = [], script.figures.walk_forward
+    monkeypatch.setattr(script.figures, "walk_forward", lambda dates, gaps: calls.append((dates, gaps)) or real(dates, gaps))
     script.gather(tmp_path, [gathered / f"{year}.npz" for year in (1996, 1997)], tiny)
-    ((dates, gaps),) = drawn
+    ((dates, gaps),) = calls
     assert {days: list(models) for days, models in gaps.items()} == {days: VIX_MODELS for days in (1, 10)}
     assert len(dates) == len(gaps[1]["vix_scaled"]) == len(gaps[10]["vix_scaled"]) + 9
 
@@ -385,9 +385,9 @@ class Project:
 
     def planned(self) -> tuple[list[int], list[str]]:
         """Years that a call would refit, and what it would gather."""
-        told = self.call("--dry-run", "--printshellcmds", "--quiet", "host")
-        return sorted(map(int, re.findall(r"(\d{4}): models refitted", told))), re.findall(
-            r"walkforward\.py' (gather .*)", told
+        printed = self.call("--dry-run", "--printshellcmds", "--quiet", "host")
+        return sorted(map(int, re.findall(r"(\d{4}): models refitted", printed))), re.findall(
+            r"walkforward\.py' (gather .*)", printed
         )
 
     def edit(self, name: str, old: str, new: str) -> str:
