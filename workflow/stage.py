@@ -37,6 +37,11 @@ def flags(options: argparse.Namespace) -> list[str]:
     return arguments
 
 
+def digest(path: Path) -> str:
+    """What counts of an input: all that a stage computed, or the bytes of another file."""
+    return runs.Artefact(path.parent).digest if path.name == runs.SUMS else files.sha256(path)
+
+
 def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
     if not memory.exists():
@@ -60,10 +65,10 @@ def main() -> int:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--log", type=Path, required=True, help="the executed notebook")
-    parser.add_argument("--inputs", type=Path, nargs="*", default=[], help="SHA256SUMS of what the stage reads")
+    parser.add_argument("--inputs", type=Path, nargs="*", default=[], help="SHA256SUMS of the stages it reads, or files")
     options = parser.parse_args()
     folder, memory = options.log.parents[options.place.count("/") + 1] / options.place, options.log.with_suffix(".json")
-    made_from = [options.key, *(runs.Artefact(path.parent).digest for path in options.inputs)]
+    made_from = [options.key, *map(digest, options.inputs)]
     if repeated(folder, memory, made_from):
         print("unchanged: what it reads is what it was made from", flush=True)
         return 0

@@ -5,8 +5,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-
 
 class whole_file:
     """Context manager: yields a temporary path that becomes `path` when the block ends well, and is removed when not."""
@@ -29,6 +27,8 @@ def write(path: Path, content) -> None:
     """Write one artefact, whole or not at all, in the format of its suffix; nothing here pickles."""
     with whole_file(path) as partial:
         if path.suffix == ".npz":
+            import numpy as np  # late, as below: the workflow asks this module for hashes alone, once a stage
+
             with partial.open("wb") as file:
                 np.savez(file, allow_pickle=False, **content)
         elif path.suffix == ".json":

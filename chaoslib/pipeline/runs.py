@@ -11,12 +11,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from chaoslib.pipeline import stages
 from chaoslib.pipeline.files import sha256, write
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +107,17 @@ class Artefact:
             if not path.exists() or sha256(path) != expected:
                 raise StaleArtefact(f"{path} is missing or was changed: run notebooks/{self.meta['stage']}.ipynb again")
 
-    def arrays(self, name: str) -> dict[str, np.ndarray]:
+    def arrays(self, name: str) -> "dict[str, np.ndarray]":
         """Content of an .npz file."""
+        import numpy as np  # late, as pandas and torch: the workflow opens artefacts for their hashes, once a stage
+
         with np.load(self.folder / name, allow_pickle=False) as archive:
             return dict(archive)
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> "pd.DataFrame":
         """Content of a .csv or .parquet file."""
+        import pandas as pd
+
         path = self.folder / name
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 

@@ -17,11 +17,11 @@ def hashes(folder) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory):
-    """One copy for all tests of a change, each of which is taken back."""
+    """One copy for all tests of a change, each of which is taken back, and its hashes."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("notebooks", "chaoslib"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__", "*.csv"))
-    return folder
+    return folder, hashes(folder)
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> str:
@@ -95,14 +95,14 @@ def test_a_cell_that_is_no_python_is_named(copy):
     ],
 )
 def test_a_change_in_a_wing_reruns_the_stages_that_reach_it(project, module, text, stages_that_run):
-    before = hashes(project)
-    source = project / f"chaoslib/{module}.py"
+    folder, before = project
+    source = folder / f"chaoslib/{module}.py"
     head, tail = source.read_text().split(text)
     body = tail.index('"""', tail.index('"""') + 3) + 3  # behind the docstring
     indent = tail[: tail.index('"""')].rsplit("\n", 1)[1]
     before_text = source.read_text()
     source.write_text(head + text + tail[:body] + f"\n{indent}edited = True" + tail[body:])
-    after = hashes(project)
+    after = hashes(folder)
     source.write_text(before_text)
     assert changed(before, after) == stages_that_run
 

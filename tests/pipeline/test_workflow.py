@@ -1,20 +1,17 @@
 """The quick profile end to end through Snakemake, and what reruns when something changes."""
 
-import hashlib
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from project import Workflow, edited
 from safetensors.torch import load_file
 
 from chaoslib.evaluation import probe, scorecard, tables
@@ -23,63 +20,6 @@ from chaoslib.pipeline import stages
 from chaoslib.stress import backtest, portfolios
 
 pytestmark = pytest.mark.end_to_end
-
-
-class Workflow:
-    """A copy of the project in a temporary folder, and snakemake calls on it."""
-
-    def __init__(self, root: Path, folder: Path):
-        self.folder = folder / "project"
-        self.folder.mkdir(parents=True)
-        for name in ("params", "notebooks", "workflow", "chaoslib"):
-            shutil.copytree(root / name, self.folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__"))
-        shutil.copy(root / "pyproject.toml", self.folder)
-        self.run_dir = self.folder / "runs/quick/sp500_logret"
-        self.published = self.folder / "figures/quick"
-
-    def call(self, *flags: str, target: str = "publish", **config: str) -> subprocess.CompletedProcess:
-        settings = {
-            "profile": "quick",
-            "dataset": "sp500_logret",
-            "source": "snapshot",
-            "runs": "runs",
-            "seeds": "",
-        } | config
-        command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", "runs"]
-        command += ["--workflow-profile", "workflow/profiles/default", "--cores", "2", *flags]
-        command += ["--config", *(f"{key}={value}" for key, value in settings.items()), "--", target]
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The copied package wins over the installed one, in snakemake and in the kernels."""
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return os.environ | {"PYTHONPATH": str(self.folder), "PATH": path}
-
-    def planned(self, **config: str) -> set[str]:
-        """Places that a call would run; `publish` for the last rule."""
-        dry = self.call("--dry-run", "--quiet", "host", **config)
-        assert dry.returncode == 0, dry.stderr + dry.stdout
-        text = dry.stdout + dry.stderr
-        found = {
-            line.strip().removesuffix(": started").split()[-1] for line in text.splitlines() if line.endswith(": started")
-        }
-        return found | ({"publish"} if "rule publish" in text else set())
-
-    def tables(self) -> dict[str, str]:
-        paths = self.published.glob("tables/*.csv")
-        return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
-@contextmanager
-def edited(path: Path, text: str):
-    """A file with another content while the block runs."""
-    before = path.read_text()
-    path.write_text(text)
-    try:
-        yield
-    finally:
-        path.write_text(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,198 @@
+"""What the workflow does again: the real rules and the real wrapper, on notebooks that only note that they were run.
+
+In place of papermill stands a program that loads what a stage reads and writes its params and the hashes of its inputs:
+an edit of code leaves such a result as it was, an edit of params does not.
+"""
+
+import importlib.util
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from project import Workflow, edited
+
+from chaoslib.pipeline import runs, stages
+
+pytestmark = pytest.mark.end_to_end
+
+PAPERMILL = """
+import os, pathlib, sys
+import yaml
+from chaoslib.pipeline import runs, stages
+
+notebook, log, *flags = sys.argv[1:]
+options = list(zip(flags, flags[1:], flags[2:] + [""]))
+root = pathlib.Path(next(b for a, b, _ in options if a == "--cwd"))
+params = {}
+for flag, first, second in options:
+    if flag == "-f":
+        params |= yaml.safe_load(pathlib.Path(first).read_text())
+    elif flag == "-y":
+        params |= yaml.safe_load(first)
+    elif flag in ("-p", "-r"):
+        params[first] = yaml.safe_load(second) if flag == "-p" else second
+log = pathlib.Path(log).absolute()
+os.chdir(root)
+run = runs.Run(pathlib.Path(notebook).stem, params, root)
+for node in stages.upstream(root, params):
+    for seed in params.get("SEEDS", [run.seed]):
+        run.load(node, seed=seed)
+run.save({"out.json": {"params": {key: value for key, value in params.items() if key != "RUN_DIR"}, "inputs": run.inputs}})
+log.write_text("{}")
+with (root / "executed.log").open("a") as file:
+    file.write(stages.place(run.node, run.seed) + "\\n")
+"""
+
+
+class Noted(Workflow):
+    """The same with papermill and publishing replaced."""
+
+    def __init__(self, root, folder):
+        super().__init__(root, folder)
+        (self.folder / "papermill").mkdir()
+        (self.folder / "papermill/__init__.py").touch()
+        (self.folder / "papermill/__main__.py").write_text(PAPERMILL.replace("\\\\n", "\\n"))
+        (self.folder / "workflow/publish.py").write_text(
+            "import pathlib, sys\nto = pathlib.Path(sys.argv[2])\nto.mkdir(parents=True, exist_ok=True)\n"
+            "(to / 'run_metadata.json').write_text('{}')\n"
+        )
+        (self.folder / "workflow/report.py").write_text("")
+
+    def executed(self, *flags: str, **config: str) -> list[str]:
+        """Make a call; the places whose notebooks it ran."""
+        log = self.folder / "executed.log"
+        log.unlink(missing_ok=True)
+        result = self.call(*flags, **config)
+        assert result.returncode == 0, result.stdout + result.stderr
+        self.output = result.stdout + result.stderr
+        return sorted(log.read_text().split()) if log.exists() else []
+
+
+@pytest.fixture(scope="module")
+def project(root, tmp_path_factory) -> Noted:
+    noted = Noted(root, tmp_path_factory.mktemp("noted"))
+    assert noted.executed() == sorted(stages.place(node, 0) for node in stages.nodes(root))
+    return noted
+
+
+def test_a_finished_checkout_has_nothing_to_run_where_it_is_moved_or_copied(project, tmp_path):
+    assert project.planned() == set()
+    stood, moved = project.folder, tmp_path / "elsewhere with spaces"
+    project.folder = stood.rename(moved)
+    try:
+        assert project.planned() == set()
+        assert project.executed() == []
+    finally:
+        project.folder = moved.rename(stood)
+    project.folder = shutil.copytree(stood, tmp_path / "copy", copy_function=shutil.copyfile)  # every file is new
+    try:
+        assert project.planned() == set()
+    finally:
+        project.folder = stood
+    assert project.planned() == set()
+
+
+def test_a_stage_that_makes_what_it_made_reruns_nothing_after_it(project):
+    notebook = project.folder / "notebooks/02_windows.ipynb"
+    content = json.loads(notebook.read_text())
+    content["cells"][1]["source"] = ["".join(content["cells"][1]["source"]) + "\nunused = 1"]
+    with edited(notebook, json.dumps(content)):
+        assert len(project.planned()) > 20  # what snakemake alone would run
+        assert project.executed() == ["02_windows"]
+        assert "seed0/03_vae.mse: unchanged" in project.output
+        assert project.planned() == set()
+    assert project.executed(target="quick/sp500_logret/02_windows/SHA256SUMS") == ["02_windows"]  # the edit is taken back
+    assert project.planned() == set()  # digests are what they were
+
+
+def test_a_stage_that_makes_something_else_reruns_what_reads_it(project):
+    params = project.folder / "params/quick/06_diffusion.mu.yaml"
+    with edited(params, params.read_text() + "TIMESTEPS: 999\n"):
+        assert project.executed() == ["09_evaluation", "10_scorecard", "seed0/06_diffusion.mu"]
+    assert project.executed() == ["09_evaluation", "10_scorecard", "seed0/06_diffusion.mu"]
+
+
+def test_a_changed_file_is_no_result_to_go_on_from(project):
+    folder = project.run_dir / "seed0/08_timegan.full"
+    (folder / "out.json").write_text("{}")
+    (folder / "SHA256SUMS").unlink()
+    executed = project.executed("--forcerun", "publish")
+    assert executed == ["seed0/08_timegan.full"]  # it makes what it made, so that nothing follows
+
+
+def test_adding_a_seed_runs_that_seed_and_what_gathers_seeds(project):
+    executed = project.planned(seeds="0,1") - {"publish"}
+    assert {place.split("/")[0] for place in executed if "/" in place} == {"seed1"}
+    assert {place for place in executed if "/" not in place} == {"09_evaluation", "10_scorecard", "11_stress_test"}
+
+
+def test_histories_of_one_name_in_two_folders_do_not_share_a_run(project):
+    for folder, close in (("a", 1.0), ("b", 2.0)):
+        (project.folder / folder).mkdir()
+        frame = pd.DataFrame({"date": ["2020-01-02"], "close": [close], "vix": [20.0]})
+        frame.to_csv(project.folder / folder / "mine.csv", index=False)
+        assert project.executed(target="check", dataset=f"{folder}/mine.csv") == ["01_data"]
+    assert project.executed(target="check", dataset="a/mine.csv") == []
+    assert len(list((project.folder / "runs/quick").glob("csv_mine.*"))) == 2
+
+
+def test_yahoo_is_asked_once_and_again_on_demand(project):
+    cache = project.folder / "runs/cache/yahoo"
+    cache.mkdir(parents=True)
+    answers = [cache / f"sp500_logret_2000-01-03_latest.{suffix}" for suffix in ("parquet", "json")]
+    assert {"yahoo", "01_data"} <= project.planned(source="yahoo")
+    for answer in answers:
+        answer.write_text("an answer")
+    assert project.executed(target="check", source="yahoo") == ["01_data"]
+    assert project.planned(target="check", source="yahoo") == set()
+    assert project.planned("--forcerun", "yahoo", target="yahoo", source="yahoo") == {"yahoo"}
+    answers[0].unlink()
+    assert {"yahoo", "01_data"} <= project.planned(target="check", source="yahoo")
+
+
+@pytest.fixture
+def publish(root):
+    spec = importlib.util.spec_from_file_location("publish", root / "workflow/publish.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def finished(folder, node: str, content: dict) -> runs.Artefact:
+    run = runs.Run(node.split(".")[0], {"RUN_DIR": str(folder), "VARIANT": node.partition(".")[2]}, folder)
+    run.save(content)
+    return runs.Artefact(run.folder)
+
+
+TIMINGS = pd.DataFrame({"stage": ["01_data"], "seconds": [1.0]})
+
+
+def test_published_are_the_files_that_sums_name_and_what_no_stage_makes_goes(publish, tmp_path):
+    artefact = finished(tmp_path / "runs", "09_evaluation", {"tables/a.csv": TIMINGS, "kept.json": {}})
+    for leftover in ("tables/old.csv", "tables/.a.csv.77.partial", "figures/fig09_old.pdf"):
+        (artefact.folder / leftover).parent.mkdir(exist_ok=True)
+        (artefact.folder / leftover).write_text("an older version of the notebook left this")
+    target = tmp_path / "figures"
+    (target / "tables").mkdir(parents=True)
+    for name in ("fig09_gone.pdf", "tables/gone.csv", "REPORT.md", "notes.txt"):
+        (target / name).write_text("published before")
+    sources = publish.published_files({("09_evaluation", 0): artefact}, 0)
+    assert sources == {"tables/a.csv": artefact.folder / "tables/a.csv"}
+    publish.publish(sources, TIMINGS, target)
+    names = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert names == {"tables/a.csv", "tables/timings.csv", "tables/timings.tex", "REPORT.md", "notes.txt"}
+
+
+def test_a_removal_that_fails_is_an_error(publish, tmp_path):
+    (tmp_path / "tables/gone.csv").mkdir(parents=True)
+    (tmp_path / "fig09_gone.pdf").write_text("published before")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(PermissionError):
+        patch.setattr("pathlib.Path.unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError))
+        publish.publish({}, TIMINGS, tmp_path)
+
+
+def test_two_stages_may_not_publish_one_name(publish, tmp_path):
+    made = {(n, 0): finished(tmp_path, n, {"tables/a.csv": TIMINGS}) for n in ("09_evaluation", "10_scorecard")}
+    with pytest.raises(ValueError, match=r"would both be published as tables/a\.csv"):
+        publish.published_files(made, 0)
