@@ -56,14 +56,14 @@ def discriminative_auc(
     length = real.shape[1]
     blocks = np.arange(len(real)) // max(1, min(block, len(real) // folds))
     n = min(n or len(real), len(real), len(fake))
-    kept = np.linspace(0, len(real) - 1, n).astype(int)
+    spaced = np.linspace(0, len(real) - 1, n).astype(int)
     rng = np.random.default_rng(seed)
-    ours, theirs = features(real[kept]), features(fake[rng.permutation(len(fake))[:n]])
-    fold_of_real, fold_of_fake = blocks[kept] % folds, np.arange(n) % folds
+    ours, theirs = features(real[spaced]), features(fake[rng.permutation(len(fake))[:n]])
+    fold_of_real, fold_of_fake = blocks[spaced] % folds, np.arange(n) % folds
     scores = []
     for fold in range(folds):
         test_days = np.flatnonzero(blocks % folds == fold)
-        gap = np.min(np.abs(kept[:, None] - test_days[None, ::10]), axis=1)  # within 10 days of exact is enough
+        gap = np.min(np.abs(spaced[:, None] - test_days[None, ::10]), axis=1)  # within 10 days of exact is enough
         train_real, train_fake = ours[gap >= length + 10], theirs[fold_of_fake != fold]
         if len(train_real) < 50:
             raise ValueError(
@@ -108,8 +108,8 @@ class Forecaster:
         """(N, L - 22) variance of days 23 to L of each window, each from the days before it; fractions squared."""
         squared = (PERCENT * np.asarray(windows, dtype=float)) ** 2
         predictors = har_predictors(squared) if self.kind == "har" else None
-        found = predictors @ self.weights if self.kind == "har" else ewma(squared, self.weights[0])
-        return np.maximum(found, 1e-6) / PERCENT**2
+        variance = predictors @ self.weights if self.kind == "har" else ewma(squared, self.weights[0])
+        return np.maximum(variance, 1e-6) / PERCENT**2
 
 
 def har_predictors(squared: np.ndarray) -> np.ndarray:
@@ -122,11 +122,11 @@ def har_predictors(squared: np.ndarray) -> np.ndarray:
 
 def ewma(squared: np.ndarray, decay: float) -> np.ndarray:
     """(N, L - 22) exponential average of squared returns before each day, begun with the mean of the first month."""
-    average, found = squared[:, :MONTH].mean(axis=1), []
+    average, forecasts = squared[:, :MONTH].mean(axis=1), []
     for day in range(MONTH, squared.shape[1]):
-        found.append(average)
+        forecasts.append(average)
         average = decay * average + (1 - decay) * squared[:, day]
-    return np.stack(found, axis=1)
+    return np.stack(forecasts, axis=1)
 
 
 def fit_forecaster(kind: str, windows: np.ndarray) -> Forecaster:
@@ -151,8 +151,8 @@ def fit_forecaster(kind: str, windows: np.ndarray) -> Forecaster:
         return np.mean(qlike(target, variance)), slope @ predictors / len(target)
 
     start = np.array([0.1 * target.mean(), 0.1, 0.3, 0.5])
-    found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=[(1e-4, None), *3 * [(0, None)]])
-    return Forecaster(kind, found.x)
+    fit = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", bounds=[(1e-4, None), *3 * [(0, None)]])
+    return Forecaster(kind, fit.x)
 
 
 def qlike(squared: np.ndarray, variance: np.ndarray) -> np.ndarray:
@@ -182,12 +182,12 @@ def strategies(windows: np.ndarray, *, target_vol: float, lookback: int = 20, le
     vol = np.sqrt((squares[:, days] - squares[:, days - lookback]) / lookback)
     positions = {"momentum": np.where(past > 0, 1.0, -1.0)}
     positions["vol_target"] = np.minimum(target_vol / np.maximum(vol, 1e-8), leverage)
-    found = {}
+    results = {}
     for rule, position in positions.items():
         gains = position * x[:, days]
-        found[f"{rule}_return"] = float(YEAR * gains.mean())
-        found[f"{rule}_sharpe"] = float(np.sqrt(YEAR) * gains.mean() / gains.std())
-    return found
+        results[f"{rule}_return"] = float(YEAR * gains.mean())
+        results[f"{rule}_sharpe"] = float(np.sqrt(YEAR) * gains.mean() / gains.std())
+    return results
 
 
 def referee_row(

@@ -8,7 +8,7 @@ from arch.bootstrap import StationaryBootstrap
 
 from chaoslib.evaluation import metrics
 
-LEVELS = (np.arange(100) + 0.5) / 100  # at which forecast quantiles are kept
+LEVELS = (np.arange(100) + 0.5) / 100  # of forecast quantiles
 COVERAGE = 0.90  # of the central interval
 
 
@@ -17,8 +17,8 @@ def quantile_grid(sample: Callable[[float], np.ndarray], vix: np.ndarray) -> dic
 
     sample : VIX in index points -> windows (n, L); give it the same seed at each level, so that the grid is smooth
     """
-    found = [metrics.window_outcomes(sample(level)) for level in vix]
-    return {name: np.quantile([each[name] for each in found], LEVELS, axis=1).T for name in found[0]}
+    outcomes = [metrics.window_outcomes(sample(level)) for level in vix]
+    return {name: np.quantile([each[name] for each in outcomes], LEVELS, axis=1).T for name in outcomes[0]}
 
 
 def simulated_quantiles(

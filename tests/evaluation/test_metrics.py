@@ -257,10 +257,10 @@ def test_max_drawdown_by_hand(levels, expected):
 def test_max_drawdown_is_the_worst_buy_and_sell(windows):
     levels = np.exp(np.concatenate([np.zeros((len(windows), 1)), np.cumsum(windows, axis=1)], axis=1))
     worst = [max(1 - row[j] / row[i] for i in range(len(row)) for j in range(i, len(row))) for row in levels]
-    found = metrics.max_drawdown(windows)
-    np.testing.assert_allclose(found, worst, atol=1e-9)
-    assert (found >= 0).all()
-    assert (found < 1).all()
+    drawdown = metrics.max_drawdown(windows)
+    np.testing.assert_allclose(drawdown, worst, atol=1e-9)
+    assert (drawdown >= 0).all()
+    assert (drawdown < 1).all()
 
 
 @given(some_windows)
@@ -338,8 +338,8 @@ def test_nearest_distances_are_those_of_brute_force(rng):
 
 
 def test_long_windows_of_independent_noise_are_a_root_of_two_apart(rng):
-    found = metrics.nearest_distances(rng.standard_normal((1, 5000)), rng.standard_normal((50, 5000)))
-    np.testing.assert_allclose(found, np.sqrt(2), rtol=0.05)
+    distances = metrics.nearest_distances(rng.standard_normal((1, 5000)), rng.standard_normal((50, 5000)))
+    np.testing.assert_allclose(distances, np.sqrt(2), rtol=0.05)
     opposite = np.tile([1.0, -1.0], (1, 25))
     assert metrics.nearest_distances(opposite, -opposite) == pytest.approx(2)  # the largest distance there is
     assert metrics.nearest_distances(opposite, np.repeat([[1.0, -1.0]], 25, axis=1)) == pytest.approx(np.sqrt(2), abs=0.05)
@@ -401,20 +401,20 @@ def test_the_border_of_copying_is_a_constant(rng, monkeypatch):
 def test_checkpoint_distance_of_a_wider_law_in_any_unit(rng, scale):
     train, held_out, new = (0.01 * rng.standard_normal((1500, L)) for _ in range(3))
     expected = abs(scale - 1) * np.sqrt(2 / np.pi) + abs(np.log(scale))
-    found = metrics.checkpoint_distance(train, held_out, scale * new)
-    assert found == pytest.approx(expected, rel=0.03)
-    assert metrics.checkpoint_distance(7 * train, 7 * held_out, 7 * scale * new) == pytest.approx(found)
+    distance = metrics.checkpoint_distance(train, held_out, scale * new)
+    assert distance == pytest.approx(expected, rel=0.03)
+    assert metrics.checkpoint_distance(7 * train, 7 * held_out, 7 * scale * new) == pytest.approx(distance)
 
 
 def test_checkpoint_distance_grows_with_lost_clusters_that_leave_the_days_alone(rng):
     train, held_out, new = (rng.choice([LOW, HIGH], size=(1500, 1)) * rng.standard_normal((1500, L)) for _ in range(3))
-    found = []
+    distances = []
     for share in (0.0, 0.3, 0.6, 1.0):
         mixed, some = new.copy(), rng.random(new.shape) < share
         mixed[some] = rng.permutation(new[some])  # the same days, in other windows
-        found.append(metrics.checkpoint_distance(train, held_out, mixed))
-    assert found == sorted(found)
-    assert found[-1] > found[0] + 0.5
+        distances.append(metrics.checkpoint_distance(train, held_out, mixed))
+    assert distances == sorted(distances)
+    assert distances[-1] > distances[0] + 0.5
 
 
 @pytest.fixture

@@ -97,9 +97,9 @@ def test_a_conditional_vae_that_is_told_the_vix_of_another_window_fails(conditio
 
 
 def test_prior_draws_of_a_conditional_vae_follow_the_vix_of_their_windows(conditional_vae, toy_vix_windows, toy_vix):
-    told = {"calm": toy_vix < 15, "wild": toy_vix > 40}
+    subsets = {"calm": toy_vix < 15, "wild": toy_vix > 40}
     ratio = {}
-    for name, chosen in told.items():
+    for name, chosen in subsets.items():
         rows = probe.probe_vae(conditional_vae, toy_vix_windows[chosen], toy_vix[chosen], condition_vix=toy_vix[chosen])
         ratio[name] = rows.set_index(["subset", "draw", "decode"]).loc[("all", "prior", "sampled"), "std_ratio"]
     assert all(0.7 < value < 1.4 for value in ratio.values()), ratio  # each held against its own windows

@@ -63,9 +63,9 @@ def test_a_day_of_a_test_block_never_trains(real, monkeypatch):
     folds = np.arange(len(real)) // 100 % 5
     for fold, trained in enumerate(seen):
         rows = {row.tobytes() for row in trained}
-        kept = np.array([row.tobytes() in rows for row in ours])
-        assert 0 < kept.sum() < len(real)
-        nearest = np.min(np.abs(np.flatnonzero(kept)[:, None] - np.flatnonzero(folds == fold)), axis=1)
+        matched = np.array([row.tobytes() in rows for row in ours])
+        assert 0 < matched.sum() < len(real)
+        nearest = np.min(np.abs(np.flatnonzero(matched)[:, None] - np.flatnonzero(folds == fold)), axis=1)
         assert nearest.min() >= L
 
 
@@ -149,8 +149,8 @@ def test_har_finds_the_weights_that_made_the_data():
     for day in range(22, L):
         means = [squared[:, day - span : day].mean(axis=1) for span in (1, 5, 22)]
         squared[:, day] *= weights[0] + weights[1:] @ means
-    found = referees.fit_forecaster("har", np.sqrt(squared) / 100)
-    np.testing.assert_allclose(found.weights, weights, atol=0.06)
+    forecaster = referees.fit_forecaster("har", np.sqrt(squared) / 100)
+    np.testing.assert_allclose(forecaster.weights, weights, atol=0.06)
 
 
 def test_ewma_finds_the_decay_that_made_the_data():
@@ -200,8 +200,8 @@ def test_unknown_forecasters_and_short_windows_are_refused(real):
 
 def test_momentum_earns_the_trend_and_loses_on_reversals():
     trend = np.full((10, L), 0.001) + 1e-6 * np.random.default_rng(0).standard_normal((10, L))
-    found = referees.strategies(trend, target_vol=0.01)
-    assert found["momentum_return"] == pytest.approx(0.252, rel=1e-3)
+    results = referees.strategies(trend, target_vol=0.01)
+    assert results["momentum_return"] == pytest.approx(0.252, rel=1e-3)
     assert referees.strategies(-trend, target_vol=0.01)["momentum_return"] == pytest.approx(0.252, rel=1e-3)
     saw = np.tile([0.01, -0.01 - 1e-5], (10, L // 2))  # the past is always down, so it is short; falls and rises alternate
     assert referees.strategies(saw, target_vol=0.01)["momentum_return"] == pytest.approx(252 * 1e-5 / 2, rel=0.01)

@@ -32,8 +32,8 @@ def normal_crps(outcome: np.ndarray, mean: float, std: float) -> np.ndarray:
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (-4.6, 0.3), (0.02, 5.0)])
 def test_crps_of_a_normal_forecast(mean, std):
     outcome = mean + std * np.array([-3.0, -1.0, -0.2, 0.0, 0.7, 2.0, 6.0])
-    found = crps_of(stats.norm(mean, std), outcome)
-    np.testing.assert_allclose(found, normal_crps(outcome, mean, std), atol=0.005 * std)
+    score = crps_of(stats.norm(mean, std), outcome)
+    np.testing.assert_allclose(score, normal_crps(outcome, mean, std), atol=0.005 * std)
 
 
 def test_crps_of_a_uniform_forecast():
@@ -44,16 +44,16 @@ def test_crps_of_a_uniform_forecast():
 
 @given(st.floats(-10, 10), st.floats(-10, 10))
 def test_crps_of_a_point_is_the_absolute_error(point, outcome):
-    (found,) = scoring.crps(np.full((1, len(scoring.LEVELS)), point), np.array([outcome]))
-    assert found == pytest.approx(abs(outcome - point), abs=1e-12)
+    (score,) = scoring.crps(np.full((1, len(scoring.LEVELS)), point), np.array([outcome]))
+    assert score == pytest.approx(abs(outcome - point), abs=1e-12)
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 10), st.floats(-10, 10))
 def test_crps_is_in_the_unit_of_the_outcome(seed, scale, shift):
     rng = np.random.default_rng(seed)
     quantiles, outcome = np.sort(rng.standard_normal((5, len(scoring.LEVELS)))), rng.standard_normal(5)
-    found = scoring.crps(scale * quantiles + shift, scale * outcome + shift)
-    np.testing.assert_allclose(found, scale * scoring.crps(quantiles, outcome), rtol=1e-9, atol=1e-12)
+    scores = scoring.crps(scale * quantiles + shift, scale * outcome + shift)
+    np.testing.assert_allclose(scores, scale * scoring.crps(quantiles, outcome), rtol=1e-9, atol=1e-12)
     mirrored = scoring.crps(-quantiles[:, ::-1], -outcome)  # neither tail counts for more
     np.testing.assert_allclose(mirrored, scoring.crps(quantiles, outcome), rtol=1e-9)
 
@@ -133,19 +133,19 @@ def test_quantile_grid_holds_the_quantiles_of_each_level():
 def test_simulated_quantiles_are_those_of_each_start_whatever_the_chunk(chunk):
     n, starts = 20, np.array([0.5, 3.0, 1.0, 2.0, 0.1, 7.0, 1.5])
     patterns = 0.01 * np.random.default_rng(0).standard_normal((n, 6))
-    asked = []
+    chunks = []
 
     def simulate(some):
-        asked.append(len(some))
+        chunks.append(len(some))
         return some[:, None] * np.tile(patterns, (len(some) // n, 1))  # each start is simulated with every pattern
 
-    found = scoring.simulated_quantiles(simulate, starts, n=n, chunk=chunk)
-    assert list(found) == OUTCOMES
+    quantiles = scoring.simulated_quantiles(simulate, starts, n=n, chunk=chunk)
+    assert list(quantiles) == OUTCOMES
     for row, start in enumerate(starts):
         for name, values in metrics.window_outcomes(start * patterns).items():
-            np.testing.assert_allclose(found[name][row], np.quantile(values, scoring.LEVELS))
-    assert max(asked) <= n * chunk  # memory is bounded
-    assert sum(asked) == n * len(starts)
+            np.testing.assert_allclose(quantiles[name][row], np.quantile(values, scoring.LEVELS))
+    assert max(chunks) <= n * chunk  # memory is bounded
+    assert sum(chunks) == n * len(starts)
 
 
 def test_at_vix_is_exact_on_the_grid_and_linear_in_log_vix_between():
@@ -157,8 +157,10 @@ def test_at_vix_is_exact_on_the_grid_and_linear_in_log_vix_between():
     middle = np.sqrt(levels[:-1] * levels[1:])
     np.testing.assert_allclose(scoring.at_vix(grid, levels, middle), (grid[:-1] + grid[1:]) / 2)
     power_law = 1.3 * np.log(levels)[:, None] + scoring.LEVELS  # log volatility of such a law needs no finer grid
-    asked = np.array([11.0, 33.3, 79.9])
-    np.testing.assert_allclose(scoring.at_vix(power_law, levels, asked), 1.3 * np.log(asked)[:, None] + scoring.LEVELS)
+    levels_between = np.array([11.0, 33.3, 79.9])
+    np.testing.assert_allclose(
+        scoring.at_vix(power_law, levels, levels_between), 1.3 * np.log(levels_between)[:, None] + scoring.LEVELS
+    )
 
 
 @pytest.mark.parametrize("vix", [9.99, 80.01])

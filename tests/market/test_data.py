@@ -268,7 +268,7 @@ class Yahoo(HTTPAdapter):
 
     def __init__(self, closes: dict[str, pd.Series]):
         super().__init__()
-        self.closes, self.asked, self.pauses = closes, [], []
+        self.closes, self.requests, self.pauses = closes, [], []
         self.fault, self.faulty, self.recovers_after = None, set(closes), np.inf
         self.session = requests.Session()
         self.session.mount("https://", self)
@@ -294,7 +294,7 @@ class Yahoo(HTTPAdapter):
     def serve(self, symbol: str, query: dict) -> tuple[int, dict | str]:
         zone = "America/Chicago" if symbol == "^VIX" else "America/New_York"
         closes = self.closes[symbol]
-        self.asked.append({"symbol": symbol, "zone": zone, "pauses": len(self.pauses), **query})
+        self.requests.append({"symbol": symbol, "zone": zone, "pauses": len(self.pauses), **query})
         fault = self.fault if symbol in self.faulty and len(self.pauses) < self.recovers_after else None
         if fault == "429":
             return 429, "Edge: Too Many Requests"
@@ -347,23 +347,23 @@ def test_yahoo_gives_the_recorded_closes(ask, cached):
 def test_yahoo_is_asked_for_the_last_day_too(ask, yahoo):
     prices, _ = ask()
     assert first_and_last(prices) == (START, END)
-    price_requests = [asked for asked in yahoo.asked if "period1" in asked]
-    assert [asked["symbol"] for asked in price_requests] == ["^GSPC", "^VIX"]
-    for asked in price_requests:
-        period = [pd.Timestamp(int(asked[name][0]), unit="s", tz=asked["zone"]) for name in ("period1", "period2")]
+    price_requests = [request for request in yahoo.requests if "period1" in request]
+    assert [request["symbol"] for request in price_requests] == ["^GSPC", "^VIX"]
+    for request in price_requests:
+        period = [pd.Timestamp(int(request[name][0]), unit="s", tz=request["zone"]) for name in ("period1", "period2")]
         assert [str(moment.tz_localize(None)) for moment in period] == [f"{START} 00:00:00", "2021-01-01 00:00:00"]
-        assert asked["interval"] == ["1d"]
+        assert request["interval"] == ["1d"]
 
 
 def test_cached_answer_is_used_once_it_is_there(ask, yahoo):
     prices, provenance = ask()
-    requests_before = len(yahoo.asked)
+    requests_before = len(yahoo.requests)
     again, provenance_again = ask()
-    assert len(yahoo.asked) == requests_before
+    assert len(yahoo.requests) == requests_before
     pd.testing.assert_frame_equal(again, prices)
     assert provenance_again == provenance
     ask(end="2020-12-30")
-    assert len(yahoo.asked) > requests_before
+    assert len(yahoo.requests) > requests_before
 
 
 def test_changed_cache_is_refused(ask, tmp_path):
@@ -398,7 +398,7 @@ def test_every_attempt_asks_yahoo_again(ask, yahoo, fault):
     prices, _ = ask()
     assert first_and_last(prices) == (START, END)
     assert len(yahoo.pauses) == 2
-    assert {asked["pauses"] for asked in yahoo.asked} == {0, 1, 2}
+    assert {request["pauses"] for request in yahoo.requests} == {0, 1, 2}
 
 
 def test_waits_grow_and_none_follows_the_last_attempt(ask, yahoo):
