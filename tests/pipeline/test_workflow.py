@@ -150,7 +150,7 @@ def test_samples_of_every_target_say_what_they_are(workflow):
 def test_every_figure_is_published_as_pdf_and_png(workflow):
     pdf, png = ({path.stem for path in workflow.published.glob(f"*.{suffix}")} for suffix in ("pdf", "png"))
     assert pdf == png
-    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 11)}
+    assert {name[:5] for name in pdf} == {f"fig{number:02d}" for number in range(1, 12)}
 
 
 def test_progress_names_stage_variant_and_seed(workflow):
@@ -215,8 +215,8 @@ def test_stress_tables_hold_every_model_that_may_forecast(workflow):
 
 
 def test_a_model_told_the_vix_at_the_end_gives_no_scenarios(workflow):
-    command = [sys.executable, "-m", "papermill", "notebooks/10_stress_test.ipynb", "refused.ipynb", "-k", "python3"]
-    command += ["-f", "params/paper/10_stress_test.yaml", "-f", "params/quick/10_stress_test.yaml", "--cwd", "."]
+    command = [sys.executable, "-m", "papermill", "notebooks/11_stress_test.ipynb", "refused.ipynb", "-k", "python3"]
+    command += ["-f", "params/paper/11_stress_test.yaml", "-f", "params/quick/11_stress_test.yaml", "--cwd", "."]
     command += ["-r", "RUN_DIR", "runs/quick/sp500_logret", "-r", "SCENARIOS", "06_diffusion.cond_end"]
     result = subprocess.run(command, cwd=workflow.folder, env=workflow.environment, capture_output=True, text=True)
     assert result.returncode != 0
@@ -252,9 +252,9 @@ def test_saving_a_notebook_from_lab_reruns_nothing(workflow):
     ("node", "change", "reruns"),
     [
         ("06_diffusion.post", {"LR": 1.23e-4}, r"06_diffusion\.post"),
-        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional|10_stress_test"),
+        ("06_diffusion.cond_start", {"LR": 1.23e-4}, r"06_diffusion\.cond_start|07_conditional|11_stress_test"),
         ("07_conditional", {"TARGETS": [15, 35]}, "07_conditional"),  # a new VIX retrains nothing
-        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*|10_.*"),  # the gate
+        ("03_vae.mse", {"LR": 1.23e-4}, r"03_vae\.mse|04_probe|05_.*|06_.*|07_.*|11_.*"),  # the gate
         ("08_timegan.full", {"LR": 1.23e-4}, r"08_timegan\.full"),
     ],
 )
@@ -262,14 +262,20 @@ def test_one_changed_key_reruns_that_node_and_what_follows(workflow, root, node,
     path = workflow.folder / f"params/quick/{node}.yaml"
     expected = {stages.place(name, 0) for name in stages.nodes(root) if re.fullmatch(reruns, name)}
     with edited(path, yaml.safe_dump(yaml.safe_load(path.read_text()) | change)):
-        assert workflow.planned() == expected | {"09_evaluation", "publish"}
+        assert workflow.planned() == expected | {"09_evaluation", "10_scorecard", "publish"}
 
 
 @pytest.mark.parametrize(
     ("module", "old", "new", "least", "never"),
     [
         ("figures/style", "3.4, 7.0", "3.5, 7.0", set(), {"seed0/03_vae.mse", "09_evaluation"}),
-        ("baselines", "BURN = 500", "BURN = 501", {"09_evaluation"}, {"seed0/07_conditional", "seed0/06_diffusion.post"}),
+        (
+            "models/classical",
+            "BURN = 500",
+            "BURN = 501",
+            {"09_evaluation"},
+            {"seed0/07_conditional", "seed0/06_diffusion.post"},
+        ),
     ],
 )
 def test_an_edited_definition_reruns_only_those_who_reach_it(workflow, module, old, new, least, never):

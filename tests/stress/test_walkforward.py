@@ -354,12 +354,13 @@ def test_the_figure_leaves_out_the_rival_and_history_that_would_hide_the_others(
 # Through the workflow
 
 
-STUB = """import pathlib, sys
-command, *rest = sys.argv[1:]
-with open({log!r}, "a") as log:
-    print(*sys.argv[1:], file=log)
-if command == "year":
-    pathlib.Path(rest[1]).write_text(rest[0])
+STUB = """
+    import sys
+    command, *rest = sys.argv[1:]
+    with open({log!r}, "a") as log:
+        print(*sys.argv[1:], file=log)
+    if command == "year":
+        Path(rest[1]).write_text(rest[0])
 """
 
 
@@ -370,7 +371,8 @@ class Project:
         self.folder, self.log = folder, folder / "calls.log"
         for name in ("params", "notebooks", "workflow", "chaoslib"):
             shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__"))
-        (folder / "workflow/walkforward.py").write_text(STUB.format(log=str(self.log)))
+        script = (root / "workflow/walkforward.py").read_text()
+        (folder / "workflow/walkforward.py").write_text(script.removesuffix("    main()\n") + STUB.format(log=str(self.log)))
 
     def call(self, *flags: str, target: str = "walkforward", dataset: str = "sp500_logret") -> str:
         settings = {"profile": "paper", "dataset": dataset, "source": "snapshot", "runs": "runs", "seeds": ""}
@@ -406,15 +408,23 @@ def test_the_workflow_refits_each_year_once_and_again_when_its_models_change(roo
     project, every = Project(root, tmp_path), list(range(1996, 2023))
     project.call(target="walkforward/2008.npz")
     assert project.called() == ["year 2008 walkforward/2008.npz"]
-    for name, old, new in (("figures/style", "3.4, 7.0", "3.5, 7.0"), ("timegan", "seed: int = 0", "seed: int = 1")):
-        project.edit(f"chaoslib/{name}.py", old, new)  # nothing that a forecast reaches
+    untouched = [
+        ("chaoslib/figures/style.py", "3.4, 7.0", "3.5, 7.0"),
+        ("chaoslib/models/timegan.py", "seed: int = 0", "seed: int = 1"),
+    ]
+    for name, old, new in [*untouched, ("workflow/walkforward.py", "fig_walkforward", "fig_other")]:
+        project.edit(name, old, new)  # nothing that a forecast reaches
     years, gathers = project.planned()
     assert years == [year for year in every if year != 2008]
     names = " ".join(f"walkforward/{year}.npz" for year in every)
     assert gathers == [f"gather '{tmp_path / 'figures/walkforward'}' {names}"]
-    model = project.edit("chaoslib/models/vae.py", "FEWEST = 16", "FEWEST = 17")
-    assert project.planned()[0] == every
-    (project.folder / "chaoslib/models/vae.py").write_text(model)
+    for name, old, new in (
+        ("chaoslib/models/vae.py", "FEWEST = 16", "FEWEST = 17"),
+        ("workflow/walkforward.py", "returns = data.log_returns(prices)", "returns = data.log_returns(prices).iloc[1:]"),
+    ):
+        before = project.edit(name, old, new)
+        assert project.planned()[0] == every
+        (project.folder / name).write_text(before)
     closes = project.edit("chaoslib/market/snapshot/closes.csv", "2022-12-28,3783.22", "2022-12-28,3783.23")
     assert project.planned()[0] == every
     (project.folder / "chaoslib/market/snapshot/closes.csv").write_text(closes)
