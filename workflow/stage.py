@@ -44,16 +44,14 @@ def digest(path: Path) -> str:
 
 def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
-    if not memory.exists():
-        return False
-    remembered = json.loads(memory.read_text())
-    if remembered["made_from"] != made_from:
-        return False
-    files.write(folder / runs.SUMS, remembered["sums"])
     try:
+        remembered = json.loads(memory.read_text())
+        if remembered["made_from"] != made_from:
+            return False
+        files.write(folder / runs.SUMS, remembered["sums"])
         runs.Artefact(folder).verify()
-    except (runs.StaleArtefact, OSError):
-        (folder / runs.SUMS).unlink()
+    except (runs.StaleArtefact, OSError, ValueError, KeyError):  # removed, changed or cut off: no result to go on from
+        (folder / runs.SUMS).unlink(missing_ok=True)
         return False
     return True
 

@@ -85,11 +85,16 @@ def compare_at(
     first_day : (N,) positions of the windows' first days in the history
     generate : VIX of the matched windows (m,) -> windows (n, L); called only when `FEWEST_WINDOWS` real windows in
     `FEWEST_EPISODES` episodes match, else the metrics are blank
+    Raises ValueError unless every real window has its VIX and first day, and generated ones have its length.
     """
+    if not len(real) == len(vix) == len(first_day):
+        raise ValueError(f"{len(real)} real windows, {len(vix)} VIX, {len(first_day)} first days: give one of each a window")
     matched, half_width = match_vix(vix, target)
     episodes = count_episodes(first_day[matched], seq_len=real.shape[1])
     enough = len(matched) >= FEWEST_WINDOWS and episodes >= FEWEST_EPISODES
     fake = generate(vix[matched]) if enough else None
+    if fake is not None and fake.shape[1] != real.shape[1]:
+        raise ValueError(f"generated windows have {fake.shape[1]} days, real ones {real.shape[1]}")
     return {
         "target_vix": target,
         "vix_matched_mean": float(vix[matched].mean()) if len(matched) else np.nan,

@@ -186,11 +186,17 @@ def noise_floor(
     """The floor of a path (T,) from n copies.
 
     length : days of a copy, those of the path unless given: what a history so short may look like
-    ends : (T,) days on which a window may end, all unless given: the windows of stress, say, of history and copies alike;
-        copies with fewer than `seq_len` such windows are left out
+    ends : (T,) bool, whether a window may end on a day, always unless given: the windows of stress, say, of history and
+        copies alike; copies with fewer than `seq_len` such windows are left out
     stride : days between the windows of history and copies alike; neighbours of long windows say nearly the same
-    Raises ValueError when the path or `length` is shorter than a window, or fewer than half of the copies are left.
+    Raises ValueError when the path or `length` is shorter than a window, for a missing return, a `length` beyond the path,
+    `ends` of another shape, or when fewer than half of the copies are left.
     """
+    if not np.isfinite(path).all() or (length or 0) > len(path):
+        missing = int(np.sum(~np.isfinite(path)))
+        raise ValueError(f"a path of {len(path)} days, {missing} of them missing, gives no copies of {length or len(path)}")
+    if ends is not None and (ends.shape != path.shape or ends.dtype != bool):
+        raise ValueError(f"ends is {ends.dtype} of shape {ends.shape}: give one bool for each of the {len(path)} days")
     if min(len(path), length or len(path)) < seq_len:
         raise ValueError(f"a path of {len(path)} days and copies of {length or len(path)} hold no window of {seq_len}")
 
@@ -201,7 +207,7 @@ def noise_floor(
     cuts = map(windows_of, copies(len(path), n, length=length, mean_block=mean_block, seed=seed))
     copied = [facts(windows) for windows in cuts if ends is None or len(windows) >= seq_len]
     if len(copied) < n / 2:
-        raise ValueError(f"only {len(copied)} of {n} copies hold {seq_len} of the windows asked for: too few episodes")
+        raise ValueError(f"only {len(copied)} of {n} copies hold {seq_len} of the windows asked for: too few such days")
     return NoiseFloor(facts(windows_of(np.arange(len(path)))), stack(copied))
 
 

@@ -75,7 +75,7 @@ class GJR:
     def simulate(
         self, variance: np.ndarray, *, seq_len: int, seed: int | np.random.SeedSequence | np.random.Generator
     ) -> np.ndarray:
-        """(n, L) log-returns, each window from the variance (n,) of its first day, driven by resampled residuals.
+        """(n, L) log-returns, each window from the variance (n,), percent squared, of its first day, by resampled residuals.
 
         A generator in place of a seed goes on where the last call left it.
         """

@@ -115,7 +115,7 @@ class LatentScaler:
     """Moments that standardise latents, each (D,), and the convention they belong to.
 
     convention : "post" (draws from the posterior) or "mu" (its means), which have different spreads; "stress" is no
-        standardiser of latents but the place of a biased prior, see `stress_prior`
+        standardiser of latents but the place of a moved prior, see `stress_prior`
     """
 
     convention: str
@@ -153,7 +153,7 @@ def fit_latent_scaler(mu: torch.Tensor, logvar: torch.Tensor, convention: str) -
 
 
 def stress_prior(mu: torch.Tensor) -> LatentScaler:
-    """The biased prior of a stress-filtered VAE, from the posterior means (N, D) of its windows: restoring a draw of
+    """The moved prior of a stress-filtered VAE, from the posterior means (N, D) of its windows: restoring a draw of
     N(0, s^2 I) gives N(mu_stress, s^2 I) around their mean."""
     return LatentScaler(STRESS, mu.mean(dim=0), torch.ones_like(mu[0]))
 

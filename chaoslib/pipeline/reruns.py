@@ -154,6 +154,10 @@ class Definitions:
                 stored = [(alias.asname or alias.name).split(".")[0] for alias in node.names]
             elif isinstance(node, ast.FunctionDef | ast.ClassDef):
                 stored = [node.name]
+            elif not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                # a block, say an `if` around definitions: counts whenever the module is reached, and for each name inside
+                inside = [each.name for each in ast.walk(node) if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+                stored = ["", *dict.fromkeys(stored + inside)]
             for each in stored or [""]:
                 self.bound.setdefault(each, []).append(node)
 

@@ -65,10 +65,12 @@ def tail_of(outcomes: np.ndarray) -> Tail:
 def followed(tail: Tail, path: np.ndarray, days: int) -> tuple[Tail, np.ndarray]:
     """Forecasts for each day of a path (T,), without those whose horizon ends beyond it, and what followed them.
 
-    Raises ValueError unless there is one for each day.
+    Raises ValueError unless there is one for each day, or for a missing return, which would pass for no hit.
     """
     if len(tail.values) != len(path):
         raise ValueError(f"{len(tail.values)} forecasts for {len(path)} days: give one for each day of the path")
+    if not np.isfinite(path).all():
+        raise ValueError(f"the return of day {int(np.argmin(np.isfinite(path)))} of the path is missing: leave out that day")
     outcome = rolling_sums(path, days)
     return Tail(tail.values[: len(outcome)], tail.n), outcome
 
@@ -102,7 +104,8 @@ def vix_tails(
 def gjr_tails(
     gjr: GJR, variance: np.ndarray, *, horizons: tuple[int, ...], n: int, seed: int, chunk: int = 100
 ) -> dict[int, Tail]:
-    """Horizon -> tail of filtered historical simulations from the variance (T,) of each first day, n paths each."""
+    """Horizon -> tail of filtered historical simulations, n paths each, from the variance (T,), percent squared, of each
+    first day."""
     rng, parts = np.random.default_rng(seed), {days: [] for days in horizons}
     for first in range(0, len(variance), chunk):
         some = variance[first : first + chunk]
@@ -139,6 +142,7 @@ def christoffersen(hits: np.ndarray) -> np.ndarray:
 
     0 where there is no hit, or nothing but hits: there is nothing to be dependent.
     """
+    hits = np.asarray(hits, dtype=bool)
     before, after = hits[..., :-1], hits[..., 1:]
     following_hit, hit_twice = before.sum(axis=-1), (before & after).sum(axis=-1)
     following_none, hit_alone = (~before).sum(axis=-1), (~before & after).sum(axis=-1)

@@ -144,10 +144,16 @@ def stress_rows(
 ) -> pd.DataFrame:
     """Rows of `stress` without model and seed: the scenarios (n, L) made for a VIX, each portfolio and horizon.
 
-    Raises ValueError for a portfolio that does not return one value a scenario and day.
+    log_returns : fractions; vix : index points; horizons : days
+    Raises ValueError for a portfolio that does not return one value a scenario and day, for returns in percent, or a VIX
+    that is not in index points.
     """
+    if not np.all(np.abs(log_returns) < 1):
+        raise ValueError(f"a daily log-return of {np.abs(log_returns).max():g}: give finite fractions, 0.01 for 1 %")
+    if not 2 < vix < float("inf"):
+        raise ValueError(f"vix is {vix:g}: give index points, such as 20")
     rows = []
-    for name, portfolio in (portfolios or PORTFOLIOS).items():
+    for name, portfolio in (PORTFOLIOS if portfolios is None else portfolios).items():
         values = np.asarray(portfolio(log_returns, vix), dtype=float)
         if values.shape != log_returns.shape:
             raise ValueError(f"{name} returned values of shape {values.shape} for paths of shape {log_returns.shape}")

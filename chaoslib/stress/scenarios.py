@@ -139,7 +139,7 @@ def to_parquet(
     shard: int = 50_000,
     progress: bool = False,
 ) -> Path:
-    """Write the scenarios of `draw` as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>, in bounded memory.
+    """Write what `draw` gives as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>; bounded memory.
 
     Returns the sidecar `_scenarios.json`, which says what was asked of which weights and names every shard with its
     sha256; readers of Parquet folders pass over it. A call that was interrupted goes on where it stopped when repeated,

@@ -484,3 +484,17 @@ def test_a_model_without_a_centre_to_move_has_its_spread_alone(toy_generator):
     prior = generate.LatentGenerator(toy_generator.decoder, toy_generator.scaler)
     for name, model in (("vae_prior", prior), ("ldm_post", toy_generator)):
         assert set(conditional.turn_knobs(name, model, n=20)["knob"]) == {"spread"}
+
+
+@pytest.mark.parametrize("what", ["vix", "first_day", "length"])
+def test_windows_without_a_vix_a_day_or_of_another_length_are_refused(real, vix, condition, what):
+    windows, levels = real["train"], vix["train"]
+    days, fake = np.arange(len(windows)) * windows.shape[1], windows
+    if what == "vix":
+        levels = levels[1:]
+    elif what == "first_day":
+        days = days[1:]
+    else:
+        fake = windows[:, 1:]
+    with pytest.raises(ValueError, match=r"days, real ones|give one of each"):
+        conditional.compare_at(20.0, windows, levels, days, lambda _: fake, condition)

@@ -186,7 +186,7 @@ def test_copies_without_an_episode_are_left_out(path):
     assert 20 <= len(floor.distances) < 40
     assert floor.table["floor_median"].notna().all()
     ends[701:] = False
-    with pytest.raises(ValueError, match="of 40 copies hold 20 of the windows asked for: too few episodes"):
+    with pytest.raises(ValueError, match="of 40 copies hold 20 of the windows asked for: too few such days"):
         scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
 
 
@@ -302,3 +302,24 @@ def test_a_sample_without_a_tail_is_measured_and_lies_outside(windows, floor):
     assert row_of(table, "hill_lower")["distance"] == row_of(table, "hill_lower")["ratio"] == np.inf
     assert table[["distance", "floor_median", "ratio", "p_max"]].notna().all(axis=None)
     assert table["p_max"].iloc[0] == pytest.approx(1 / 61)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"ends": np.ones(500, dtype=int)}, "ends is int64 of shape"),
+        ({"ends": np.ones(499, dtype=bool)}, "give one bool for each of the 500 days"),
+        ({"length": 501}, "gives no copies of 501"),
+    ],
+)
+def test_a_floor_that_would_be_of_something_else_is_refused(changed, message):
+    path = np.random.default_rng(0).normal(0, 0.01, 500)
+    with pytest.raises(ValueError, match=message):
+        scorecard.noise_floor(path, seq_len=50, n=5, **changed)
+
+
+def test_a_missing_return_gives_no_floor():
+    path = np.random.default_rng(0).normal(0, 0.01, 500)
+    path[3] = np.nan
+    with pytest.raises(ValueError, match="1 of them missing"):
+        scorecard.noise_floor(path, seq_len=50, n=5)

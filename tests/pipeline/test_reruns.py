@@ -194,6 +194,18 @@ def test_a_statement_that_binds_nothing_counts_once_its_module_is_reached(librar
     assert reruns.reached(code, library) != before
 
 
+def test_a_block_around_definitions_counts_once_its_module_is_reached(library):
+    path = library / "market/two.py"
+    path.write_text(path.read_text() + "\n\nif True:\n    def late(x):\n        y = x\n        return y\n")
+    code = "from chaoslib.market import two\ntwo.late(1)"
+    before = reruns.reached(code, library)
+    path.write_text(path.read_text().replace("return y", "return -y"))
+    assert reruns.reached(code, library) != before
+    assert ("market.two.late", "if True:\n\n    def late(x):\n        y = x\n        return -y") in reruns.reached(
+        "from chaoslib.market.two import late\nlate(1)", library
+    )
+
+
 def test_one_function_of_a_script_is_followed_without_the_others(library, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(f"{ONE}\nfrom chaoslib.market import two\n\n\ndef work():\n    return help_()\n\n\n"

@@ -121,6 +121,14 @@ def test_a_changed_file_is_no_result_to_go_on_from(project):
     assert executed == ["seed0/08_timegan.full"]  # it makes what it made, so that nothing follows
 
 
+@pytest.mark.parametrize("name", ["logs/seed0/08_timegan.full.json", "seed0/08_timegan.full/meta.json"])
+def test_a_file_that_was_cut_off_is_made_again(project, name):
+    path = project.run_dir / name
+    path.write_text(path.read_text()[:40])
+    (project.run_dir / "seed0/08_timegan.full/SHA256SUMS").unlink()
+    assert project.executed("--forcerun", "publish") == ["seed0/08_timegan.full"]
+
+
 def test_adding_a_seed_runs_that_seed_and_what_gathers_seeds(project):
     executed = project.planned(seeds="0,1") - {"publish"}
     assert {place.split("/")[0] for place in executed if "/" in place} == {"seed1"}

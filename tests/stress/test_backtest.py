@@ -725,3 +725,14 @@ def test_a_horizon_longer_than_the_windows_is_refused():
 
 def test_losses_that_differ_by_a_constant_are_told_apart_for_certain():
     assert backtest.diebold_mariano(np.ones(50), np.zeros(50), horizon=1) == 0.0
+
+
+def test_a_missing_return_is_no_day_without_a_hit():
+    path = np.array([0.01, np.nan, -0.02])
+    with pytest.raises(ValueError, match="the return of day 1 of the path is missing"):
+        backtest.followed(Tail(np.zeros((3, 1)), 20), path, 1)
+
+
+def test_hits_may_be_zeros_and_ones():
+    hits = np.array([0, 1, 1, 0, 0, 1, 0, 0])
+    assert backtest.christoffersen(hits) == backtest.christoffersen(hits.astype(bool))

@@ -442,3 +442,15 @@ def test_drift_by_hand():
     (row,) = portfolios.drift_rows({30.0: paths}, horizon=2).to_dict("records")
     expected = {"target_vix": 30, "mean": -0.002, "median": 0, "es_99": 1 - np.exp(-0.2)}
     assert row == pytest.approx(expected | {"es_99_driftless": 1 - np.exp(-0.198)})
+
+
+@pytest.mark.parametrize("vix", [0.45, -45.0, float("nan"), float("inf")])
+def test_a_vix_that_is_not_in_index_points_is_refused(vix):
+    with pytest.raises(ValueError, match="give index points"):
+        portfolios.stress_rows(np.full((50, 5), 0.01), vix, horizons=(1,))
+
+
+@pytest.mark.parametrize("value", [1.2, float("nan")])
+def test_returns_in_percent_are_refused(value):
+    with pytest.raises(ValueError, match="give finite fractions"):
+        portfolios.stress_rows(np.full((50, 5), value), 20, horizons=(1,))

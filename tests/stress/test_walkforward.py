@@ -2,17 +2,14 @@
 
 import importlib.util
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from project import Workflow, edited
 
 from chaoslib.market import data, windows
 from chaoslib.market.vix import REACH, fit_vix_exponent
@@ -364,78 +361,53 @@ STUB = """
 """
 
 
-class Project:
-    """A copy of the project whose script only notes how it is called, and snakemake calls on it."""
+class Noted(Workflow):
+    """The same with a script that only notes how it is called."""
 
     def __init__(self, root: Path, folder: Path):
-        self.folder, self.log = folder, folder / "calls.log"
-        for name in ("params", "notebooks", "workflow", "chaoslib"):
-            shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("executed", "__pycache__"))
-        script = (root / "workflow/walkforward.py").read_text()
-        (folder / "workflow/walkforward.py").write_text(script.removesuffix("    main()\n") + STUB.format(log=str(self.log)))
+        super().__init__(root, folder)
+        self.log = self.folder / "calls.log"
+        script = self.folder / "workflow/walkforward.py"
+        script.write_text(script.read_text().removesuffix("    main()\n") + STUB.format(log=str(self.log)))
 
-    def call(self, *flags: str, target: str = "walkforward", dataset: str = "sp500_logret") -> str:
-        settings = {"profile": "paper", "dataset": dataset, "source": "snapshot", "runs": "runs", "seeds": ""}
-        command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", "runs"]
-        command += ["--workflow-profile", "workflow/profiles/default", "--cores", "1", *flags]
-        command += ["--config", *(f"{key}={value}" for key, value in settings.items()), "--", target]
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = os.environ | ONE_CORE | {"PYTHONPATH": str(self.folder), "PATH": path}
-        result = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    def planned(self) -> tuple[list[int], list[str]]:
+    def years(self) -> tuple[list[int], list[str]]:
         """Years that a call would refit, and what it would gather."""
-        printed = self.call("--dry-run", "--printshellcmds", "--quiet", "host")
-        return sorted(map(int, re.findall(r"(\d{4}): models refitted", printed))), re.findall(
-            r"walkforward\.py' (gather .*)", printed
-        )
-
-    def edit(self, name: str, old: str, new: str) -> str:
-        """Replace a piece of a file; what it was before."""
-        before = (self.folder / name).read_text()
-        assert old in before
-        (self.folder / name).write_text(before.replace(old, new))
-        return before
-
-    def called(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
+        dry = self.call("--dry-run", "--printshellcmds", "--quiet", "host", target="walkforward", profile="paper")
+        printed = dry.stdout + dry.stderr
+        assert dry.returncode == 0, printed
+        refitted = sorted(map(int, re.findall(r"(\d{4}): models refitted", printed)))
+        return refitted, re.findall(r"walkforward\.py' (gather .*)", printed)
 
 
 @pytest.mark.end_to_end
 def test_the_workflow_refits_each_year_once_and_again_when_its_models_change(root, tmp_path):
-    project, every = Project(root, tmp_path), list(range(1996, 2023))
-    project.call(target="walkforward/2008.npz")
-    assert project.called() == ["year 2008 walkforward/2008.npz"]
-    untouched = [
-        ("chaoslib/figures/style.py", "3.4, 7.0", "3.5, 7.0"),
-        ("chaoslib/models/timegan.py", "seed: int = 0", "seed: int = 1"),
-    ]
-    for name, old, new in [*untouched, ("workflow/walkforward.py", "fig_walkforward", "fig_other")]:
-        project.edit(name, old, new)  # nothing that a forecast reaches
-    years, gathers = project.planned()
-    assert years == [year for year in every if year != 2008]
+    project, every = Noted(root, tmp_path), list(range(1996, 2023))
+    assert project.call(target="walkforward/2008.npz", profile="paper").returncode == 0
+    assert project.log.read_text().splitlines() == ["year 2008 walkforward/2008.npz"]
+
+    def after(name: str, old: str, new: str) -> list[int]:
+        text = (project.folder / name).read_text()
+        assert old in text
+        with edited(project.folder / name, text.replace(old, new)):
+            return project.years()[0]
+
+    others = [year for year in every if year != 2008]
+    assert after("chaoslib/figures/style.py", "3.4, 7.0", "3.5, 7.0") == others  # nothing that a forecast reaches
+    assert after("chaoslib/models/timegan.py", "seed: int = 0", "seed: int = 1") == others
+    assert after("workflow/walkforward.py", "fig_walkforward", "fig_other") == others
+    assert after("chaoslib/models/vae.py", "FEWEST = 16", "FEWEST = 17") == every
+    assert after("workflow/walkforward.py", "= data.log_returns(prices)", "= data.log_returns(prices).iloc[1:]") == every
+    assert after("chaoslib/market/snapshot/closes.csv", "2022-12-28,3783.22", "2022-12-28,3783.23") == every
+    assert after("params/walkforward.yaml", "GRID: 16", "GRID: 17") == every
     names = " ".join(f"walkforward/{year}.npz" for year in every)
-    assert gathers == [f"gather '{tmp_path / 'figures/walkforward'}' {names}"]
-    for name, old, new in (
-        ("chaoslib/models/vae.py", "FEWEST = 16", "FEWEST = 17"),
-        ("workflow/walkforward.py", "returns = data.log_returns(prices)", "returns = data.log_returns(prices).iloc[1:]"),
-    ):
-        before = project.edit(name, old, new)
-        assert project.planned()[0] == every
-        (project.folder / name).write_text(before)
-    closes = project.edit("chaoslib/market/snapshot/closes.csv", "2022-12-28,3783.22", "2022-12-28,3783.23")
-    assert project.planned()[0] == every
-    (project.folder / "chaoslib/market/snapshot/closes.csv").write_text(closes)
-    project.edit("params/walkforward.yaml", "GRID: 16", "GRID: 17")
-    assert project.planned()[0] == every
+    assert project.years() == (others, [f"gather '{project.folder / 'figures/walkforward'}' {names}"])
 
 
 @pytest.mark.end_to_end
 def test_a_users_file_need_not_end_with_a_year_for_the_other_targets(root, tmp_path):
-    project = Project(root, tmp_path)
+    project = Workflow(root, tmp_path)
     closes = pd.read_csv(root / "chaoslib/market/snapshot/closes.csv").query("date >= '2010'")
-    (tmp_path / "mine.csv").write_text(closes.rename(columns={"sp500": "close"}).to_csv(index=False) + "\n")
-    assert len(data.load_prices(str(tmp_path / "mine.csv"))[0]) == len(closes)
-    assert "01_data: started" in project.call("--dry-run", "--quiet", "host", target="check", dataset="mine.csv")
+    mine = project.folder / "mine.csv"
+    mine.write_text(closes.rename(columns={"sp500": "close"}).to_csv(index=False) + "\n")
+    assert len(data.load_prices(str(mine))[0]) == len(closes)
+    assert project.planned(target="check", dataset="mine.csv", profile="paper") == {"01_data"}
