@@ -7,7 +7,7 @@ import re
 import sys
 
 PROGRESS = re.compile(r"epoch |sampled |saved |checked |not training|unchanged|\d{4}: ")
-FAILURE = re.compile(r".*Exception encountered|[A-Za-z_.]+(Error|Exception):")
+FAILURE = re.compile(r".*Exception encountered|Traceback |[A-Za-z_.]+(Error|Exception):")
 
 failed = False
 for line in sys.stdin:

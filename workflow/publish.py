@@ -41,8 +41,13 @@ def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], run
             folder = run_dir / stages.place(node, seed)
             if not (folder / runs.SUMS).exists():
                 raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
-            finished[node, seed] = runs.Artefact(folder)
-            finished[node, seed].verify()
+            try:
+                finished[node, seed] = runs.Artefact(folder)
+                finished[node, seed].verify()
+                read_cost(run_dir, stages.place(node, seed))
+            except (runs.StaleArtefact, OSError, ValueError, LookupError) as error:
+                (folder / runs.SUMS).unlink()  # so that the next call makes this stage anew
+                raise runs.StaleArtefact(f"{folder} is damaged: {error}. The same call again makes it anew") from error
     digests = {stages.place(*key): artefact.digest for key, artefact in finished.items()}
     for key, artefact in finished.items():
         for name, digest in artefact.meta["inputs"].items():
@@ -51,11 +56,17 @@ def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], run
     return finished
 
 
+def read_cost(run_dir: Path, place: str) -> dict:
+    """Seconds and megabytes of a stage, as `stage.py` wrote them down."""
+    cost = json.loads((run_dir / "logs" / f"{place}.json").read_text())
+    return {name: cost[name] for name in ("seconds", "peak_rss_mb")}
+
+
 def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> pd.DataFrame:
     """One row a notebook execution: wall seconds of the whole process, and peak memory of its kernel."""
     rows = []
     for (node, seed), artefact in finished.items():
-        cost = json.loads((run_dir / "logs" / f"{stages.place(node, seed)}.json").read_text())
+        cost = read_cost(run_dir, stages.place(node, seed))
         stage, _, variant = node.partition(".")
         row = {"stage": stage, "variant": variant, "seed": seed, "seconds": cost["seconds"]}
         row |= {"peak_rss_mb": cost["peak_rss_mb"], "device": artefact.meta["device"]}

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from chaoslib.pipeline import files, runs, stages
+from chaoslib.pipeline import files, reruns, runs, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,11 +46,11 @@ def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
     try:
         remembered = json.loads(memory.read_text())
-        if remembered["made_from"] != made_from:
+        if remembered["made_from"] != made_from or remembered["meta"] != (folder / runs.META_SUM).read_text():
             return False
         files.write(folder / runs.SUMS, remembered["sums"])
         runs.Artefact(folder).verify()
-    except (runs.StaleArtefact, OSError, ValueError, KeyError):  # removed, changed or cut off: no result to go on from
+    except (runs.StaleArtefact, OSError, ValueError, LookupError):  # removed, changed or cut off: no result to go on from
         (folder / runs.SUMS).unlink(missing_ok=True)
         return False
     return True
@@ -59,7 +59,7 @@ def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("place", help="folder of the stage inside the run, such as seed0/03_vae.mse")
-    for name in ("key", "profile", "run-dir", "dataset", "source"):
+    for name in ("key", "code", "profile", "run-dir", "dataset", "source"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--log", type=Path, required=True, help="the executed notebook")
@@ -70,17 +70,25 @@ def main() -> int:
     if repeated(folder, memory, made_from):
         print("unchanged: what it reads is what it was made from", flush=True)
         return 0
-    memory.unlink(missing_ok=True)
+    attempt = options.log.with_suffix(".failed.ipynb")  # so named until it has not failed
     notebook = ROOT / "notebooks" / f"{stages.stage_of(stages.node_of(options.place))}.ipynb"
-    command = [sys.executable, "-m", "papermill", notebook, options.log, *flags(options), "-k", "python3", "--cwd", ROOT]
-    started = time.perf_counter()
+    command = [sys.executable, "-m", "papermill", notebook, attempt, *flags(options), "-k", "python3", "--cwd", ROOT]
+    begun, started = time.time(), time.perf_counter()
     code = subprocess.run([*command, "--log-output", "--no-progress-bar"], env=os.environ).returncode
     if code:
+        print(f"Exception encountered: see {attempt}", flush=True)
         return code
+    attempt.replace(options.log)
+    sources = [notebook, *(ROOT / "chaoslib").rglob("*.py")]
+    is_edited = any(path.stat().st_mtime > begun for path in sources)
+    if is_edited and reruns.notebook_hash(notebook, ROOT / "chaoslib") != options.code:
+        print(f"Exception encountered: {notebook.name} or what it reaches was edited while it ran: call again", flush=True)
+        return 1
     seconds, largest = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     megabytes = largest / (2**20 if sys.platform == "darwin" else 2**10)
     cost = {"seconds": round(seconds, 2), "peak_rss_mb": round(megabytes, 1)}
-    files.write(memory, {"made_from": made_from, "sums": (folder / runs.SUMS).read_text(), **cost})
+    sums = {"meta": (folder / runs.META_SUM).read_text(), "sums": (folder / runs.SUMS).read_text()}
+    files.write(memory, {"made_from": made_from, **sums, **cost})
     return 0
 
 

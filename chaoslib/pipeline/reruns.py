@@ -13,8 +13,14 @@ from pathlib import Path
 
 from chaoslib.pipeline.stages import ParamsError
 
+LOG_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 COMPUTED = ("importlib.import_module", "import_module", "__import__")
 PLUMBING = ("pipeline", "figures")  # wings that say how results are kept and shown, not what they are
+
+
+def notebook_hash(notebook: Path, package: Path) -> str:
+    """One hash of both: what of the code decides whether a stage runs again."""
+    return code_hash(notebook) + library_hash(notebook, package)
 
 
 def code_hash(notebook: Path) -> str:
@@ -66,6 +72,8 @@ def reached(code: str, package: Path, *, source: str = "code", start: str | None
         for node in known.bound.get(name, []):
             waiting |= {(other or module, its) for other, its in known.targets(node)}
         waiting |= {(module, ""), *((module, each) for each in known.bound if name == "*")}
+        above = module.split(".")[:-1]  # importing a module runs the __init__ of the folders around it
+        waiting |= {(folder, "") for folder in (".".join(above[: n + 1]) for n in range(len(above))) if folder in modules}
     texts = (
         (f"{module}.{name}".removeprefix(f"{package.name}."), modules[module].text(name)) for module, name in sorted(hashed)
     )
@@ -116,7 +124,7 @@ class Silent(ast.NodeTransformer):
 
     def visit_Expr(self, node):
         called = node.value.func if isinstance(node.value, ast.Call) else None
-        if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id == "log":
+        if isinstance(called, ast.Attribute) and called.attr in LOG_LEVELS and ast.unparse(called.value) == "log":
             return ast.Pass()
         return self.generic_visit(node)
 
@@ -171,16 +179,21 @@ class Definitions:
             if inside in self.modules:
                 self.note_module(node, inside, alias.asname or alias.name)
             elif origin in self.modules and alias.name != "*":
-                self.imported[alias.asname or alias.name] = (origin, alias.name)
+                self.note(alias.asname or alias.name, origin, alias.name)
             else:
                 raise ParamsError(f"{self.name}: `{ast.unparse(node)}` names no module of {self.package}")
 
     def note_module(self, node: ast.stmt, module: str, local: str | None) -> None:
-        if local is None or module not in self.modules:
+        holds_modules = any(name.startswith(f"{module}.") for name in self.modules) and wing_of(module) not in PLUMBING
+        if local is None or module not in self.modules or holds_modules:
             raise ParamsError(
                 f"{self.name}: `{ast.unparse(node)}` cannot be followed, write `from {self.package}... import`"
             )
-        self.imported[local] = (module, "*")
+        self.note(local, module, "*")
+
+    def note(self, local: str, module: str, name: str) -> None:
+        if self.imported.setdefault(local, (module, name)) != (module, name):
+            raise ParamsError(f"{self.name} imports two things as {local}: give them two names")
 
     def check(self, modules: dict[str, "Definitions"]) -> None:
         """Raise ParamsError for an imported name that its module does not have."""

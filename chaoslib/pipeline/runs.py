@@ -102,9 +102,10 @@ class Artefact:
 
     def verify(self) -> None:
         """Raise StaleArtefact unless every file is the one that the run wrote."""
-        for name, expected in (self.sums | {"meta.json": (self.folder / META_SUM).read_text().split()[0]}).items():
+        recorded = (self.folder / META_SUM).read_text().split("  ")[0] if (self.folder / META_SUM).exists() else ""
+        for name, expected in (self.meta["outputs"] | {"meta.json": recorded}).items():
             path = self.folder / name
-            if not path.exists() or sha256(path) != expected:
+            if self.sums.get(name, recorded) != expected or not path.exists() or sha256(path) != expected:
                 raise StaleArtefact(f"{path} is missing or was changed: run notebooks/{self.meta['stage']}.ipynb again")
 
     def arrays(self, name: str) -> "dict[str, np.ndarray]":
@@ -184,18 +185,24 @@ class Run:
         seed = self.seed if seed is None else seed
         artefact = Artefact(self.resolve(node, seed))
         artefact.verify()
+        self.check_origins(node, artefact, set())
+        self.inputs[stages.place(node, seed)] = artefact.digest
+        if not artefact.folder.is_relative_to(self.base):
+            log.info("%s is read from %s", node, self.show(artefact.folder))
+        return artefact
+
+    def check_origins(self, node: str, artefact: Artefact, checked: set[str]) -> None:
+        """Raise StaleArtefact unless all that an artefact was made from is there as it was, and so on for each of them."""
         for name, digest in artefact.meta["inputs"].items():
-            origin, *rest = name.split("/")
-            present = Artefact(self.resolve(rest[0] if rest else origin, int(origin[4:]) if rest else 0)).digest
-            if present != digest:
+            origin = Artefact(self.resolve(stages.node_of(name), stages.seed_of(name)))
+            if origin.digest != digest:
                 raise StaleArtefact(
                     f"{node} in {self.show(artefact.folder)} was made from another version of {name}: "
                     f"run notebooks/{stages.stage_of(node)}.ipynb again"
                 )
-        self.inputs |= artefact.meta["inputs"] | {stages.place(node, seed): artefact.digest}
-        if not artefact.folder.is_relative_to(self.base):
-            log.info("%s is read from %s", node, self.show(artefact.folder))
-        return artefact
+            if name not in checked:
+                checked.add(name)
+                self.check_origins(stages.node_of(name), origin, checked)
 
     def nodes(self, value: str) -> list[str]:
         """Nodes that a params value such as `03_vae.*` stands for."""

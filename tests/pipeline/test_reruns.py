@@ -177,6 +177,9 @@ def test_what_code_reaches_is_found_by_name(library, code, names):
         ("from chaoslib.market.gone import g", "`from chaoslib.market.gone import g` names no module"),
         ("from chaoslib.market.two import absent", "imports absent from chaoslib.market.two"),
         ("from chaoslib.market.two import *", "names no module"),
+        ("from chaoslib import market", "cannot be followed"),
+        ("import chaoslib as c", "cannot be followed"),
+        ("from chaoslib.market.two import g\nfrom chaoslib.models.one import f as g", "imports two things as g"),
         ("import chaoslib.market.two", "cannot be followed"),
         ("import importlib\nimportlib.import_module('chaoslib.market.two')", "an import by a computed name"),
     ],
@@ -191,6 +194,26 @@ def test_a_statement_that_binds_nothing_counts_once_its_module_is_reached(librar
     before = reruns.reached(code, library)
     path = library / "market/two.py"
     path.write_text(path.read_text().replace("loaded", "imported"))
+    assert reruns.reached(code, library) != before
+
+
+def test_what_runs_when_a_folder_is_imported_counts(library):
+    code = "from chaoslib.market import two\ntwo.g"
+    before = reruns.reached(code, library)
+    (library / "market/__init__.py").write_text("__all__ = ['two']\n")  # binds a name that nothing reaches
+    assert reruns.reached(code, library) == before
+    (library / "market/__init__.py").write_text("print('imported')\n")
+    assert reruns.reached(code, library) != before
+
+
+def test_a_call_of_something_else_named_log_counts(library):
+    path = library / "market/two.py"
+    path.write_text("log = []\n\n\ndef g(x):\n    log.append(x)\n    log.info('said')\n    return log\n")
+    code = "from chaoslib.market import two\ntwo.g"
+    before = reruns.reached(code, library)
+    path.write_text(path.read_text().replace("said", "told"))
+    assert reruns.reached(code, library) == before
+    path.write_text(path.read_text().replace("log.append(x)", "log.append(2 * x)"))
     assert reruns.reached(code, library) != before
 
 

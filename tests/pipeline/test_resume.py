@@ -1,7 +1,7 @@
 """What the workflow does again: the real rules and the real wrapper, on notebooks that only note that they were run.
 
-In place of papermill stands a program that loads what a stage reads and writes its params and the hashes of its inputs:
-an edit of code leaves such a result as it was, an edit of params does not.
+In place of papermill stands a program that loads what a stage reads and writes its params: an edit of code, or of what
+is read, leaves such a result as it was, an edit of params does not.
 """
 
 import importlib.util
@@ -38,25 +38,36 @@ run = runs.Run(pathlib.Path(notebook).stem, params, root)
 for node in stages.upstream(root, params):
     for seed in params.get("SEEDS", [run.seed]):
         run.load(node, seed=seed)
-run.save({"out.json": {"params": {key: value for key, value in params.items() if key != "RUN_DIR"}, "inputs": run.inputs}})
+if "FAIL = True" in (root / notebook).read_text():
+    sys.exit("ValueError: this notebook fails")
+run.save({"out.json": {key: value for key, value in params.items() if key != "RUN_DIR"}})
 log.write_text("{}")
 with (root / "executed.log").open("a") as file:
     file.write(stages.place(run.node, run.seed) + "\\n")
 """
 
 
+PUBLISH = """
+import pathlib, sys
+from publish_all import finished_nodes
+
+run, to, _, *seeds = sys.argv[1:]
+finished_nodes(pathlib.Path(run), [int(seed) for seed in seeds])
+pathlib.Path(to).mkdir(parents=True, exist_ok=True)
+(pathlib.Path(to) / "run_metadata.json").write_text("{}")
+"""
+
+
 class Noted(Workflow):
-    """The same with papermill and publishing replaced."""
+    """The same with papermill replaced, and of publishing the checks alone."""
 
     def __init__(self, root, folder):
         super().__init__(root, folder)
         (self.folder / "papermill").mkdir()
         (self.folder / "papermill/__init__.py").touch()
         (self.folder / "papermill/__main__.py").write_text(PAPERMILL.replace("\\\\n", "\\n"))
-        (self.folder / "workflow/publish.py").write_text(
-            "import pathlib, sys\nto = pathlib.Path(sys.argv[2])\nto.mkdir(parents=True, exist_ok=True)\n"
-            "(to / 'run_metadata.json').write_text('{}')\n"
-        )
+        (self.folder / "workflow/publish.py").rename(self.folder / "workflow/publish_all.py")
+        (self.folder / "workflow/publish.py").write_text(PUBLISH)
         (self.folder / "workflow/report.py").write_text("")
 
     def executed(self, *flags: str, **config: str) -> list[str]:
@@ -106,11 +117,49 @@ def test_a_stage_that_makes_what_it_made_reruns_nothing_after_it(project):
     assert project.planned() == set()  # digests are what they were
 
 
-def test_a_stage_that_makes_something_else_reruns_what_reads_it(project):
+READERS = ["04_probe", "05_latents.gaussian", "06_diffusion.mu", "06_diffusion.post"]
+
+
+def test_a_stage_that_makes_something_else_reruns_what_reads_it_and_no_more(project):
+    """What reads it makes what it made, so that what reads that in turn stays as it is; and all of it can be published."""
+    params = project.folder / "params/quick/03_vae.gaussian.yaml"
+    expected = ["09_evaluation", "10_scorecard", "seed0/03_vae.gaussian", *(f"seed0/{node}" for node in READERS)]
+    with edited(params, params.read_text() + "N_SAMPLES: 123\n"):
+        assert project.executed() == sorted(expected)
+        assert project.planned() == set()
+    assert project.executed() == sorted(expected)
+
+
+def test_a_failed_attempt_leaves_the_result_that_was_there(project):
+    notebook = project.folder / "notebooks/08_timegan.ipynb"
+    content = json.loads(notebook.read_text())
+    content["cells"][1]["source"] = ["".join(content["cells"][1]["source"]) + "\nFAIL = True"]
+    with edited(notebook, json.dumps(content)):
+        result = project.call()
+    assert result.returncode != 0
+    assert "this notebook fails" in result.stdout + result.stderr
+    assert project.executed() == []
+    assert project.planned() == set()
+
+
+def test_what_snakemake_remembers_is_not_needed(project):
+    shutil.rmtree(project.folder / "runs/.snakemake")
     params = project.folder / "params/quick/06_diffusion.mu.yaml"
     with edited(params, params.read_text() + "TIMESTEPS: 999\n"):
         assert project.executed() == ["09_evaluation", "10_scorecard", "seed0/06_diffusion.mu"]
+    shutil.rmtree(project.folder / "runs/.snakemake")
     assert project.executed() == ["09_evaluation", "10_scorecard", "seed0/06_diffusion.mu"]
+    shutil.rmtree(project.folder / "runs/.snakemake")
+    assert project.executed() == []
+
+
+@pytest.mark.parametrize("name", ["seed0/07_conditional/out.json", "logs/seed0/07_conditional.json"])
+def test_damage_is_named_and_mended_by_the_next_call(project, name):
+    (project.run_dir / name).unlink()
+    result = project.call("--forcerun", "publish")
+    assert result.returncode != 0
+    assert "07_conditional is damaged" in result.stdout + result.stderr
+    assert project.executed("--forcerun", "publish") == ["seed0/07_conditional"]
 
 
 def test_a_changed_file_is_no_result_to_go_on_from(project):
@@ -145,6 +194,14 @@ def test_histories_of_one_name_in_two_folders_do_not_share_a_run(project):
     assert len(list((project.folder / "runs/quick").glob("csv_mine.*"))) == 2
 
 
+@pytest.mark.parametrize("name", ["my data", "x(1)+y", "a.b"])
+def test_the_name_of_a_history_may_hold_anything(project, name):
+    frame = pd.DataFrame({"date": ["2020-01-02"], "close": [1.0], "vix": [20.0]})
+    frame.to_csv(project.folder / f"{name}.csv", index=False)
+    assert project.executed(target="check", dataset=f"{name}.csv") == ["01_data"]
+    assert len(project.planned(dataset=f"{name}.csv")) > 20
+
+
 def test_yahoo_is_asked_once_and_again_on_demand(project):
     cache = project.folder / "runs/cache/yahoo"
     cache.mkdir(parents=True)
@@ -155,8 +212,10 @@ def test_yahoo_is_asked_once_and_again_on_demand(project):
     assert project.executed(target="check", source="yahoo") == ["01_data"]
     assert project.planned(target="check", source="yahoo") == set()
     assert project.planned("--forcerun", "yahoo", target="yahoo", source="yahoo") == {"yahoo"}
-    answers[0].unlink()
-    assert {"yahoo", "01_data"} <= project.planned(target="check", source="yahoo")
+    answers[0].write_text("an answer")  # the same again
+    assert project.executed(target="check", source="yahoo") == []
+    answers[0].write_text("another answer")
+    assert project.executed(target="check", source="yahoo") == ["01_data"]
 
 
 @pytest.fixture

@@ -399,7 +399,7 @@ def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
     assert result.returncode != 0
     assert "FloatingPointError" in text
     assert "lower LR" in text
-    log = json.loads((workflow.run_dir / "logs/seed0/06_diffusion.mu.ipynb").read_text())
+    log = json.loads((workflow.run_dir / "logs/seed0/06_diffusion.mu.failed.ipynb").read_text())
     assert any(out["output_type"] == "error" for cell in log["cells"] for out in cell.get("outputs", []))
     assert (workflow.run_dir / "seed0/06_diffusion.post/SHA256SUMS").exists()
     assert not (workflow.run_dir / "seed0/06_diffusion.mu/SHA256SUMS").exists()
