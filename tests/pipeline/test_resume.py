@@ -112,6 +112,9 @@ def test_a_stage_that_makes_what_it_made_reruns_nothing_after_it(project):
         assert len(project.planned()) > 20  # what snakemake alone would run
         assert project.executed() == ["02_windows"]
         assert "seed0/03_vae.mse: unchanged" in project.output
+        executed = list((project.run_dir / "logs").rglob("*.ipynb"))
+        assert len(executed) > 20
+        assert all(path.read_text() == "{}" for path in executed)  # as the program above left them
         assert project.planned() == set()
     assert project.executed(target="quick/sp500_logret/02_windows/SHA256SUMS") == ["02_windows"]  # the edit is taken back
     assert project.planned() == set()  # digests are what they were

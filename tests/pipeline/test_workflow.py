@@ -425,7 +425,7 @@ def test_check_runs_the_data_stage_alone_on_a_users_file(workflow, root):
     good = workflow.call(target="check", dataset="mine.csv")
     assert good.returncode == 0, good.stdout + good.stderr
     made = {path.name for path in (workflow.folder / "runs/quick/csv_mine").iterdir()}
-    assert made == {"01_data", "logs"}
+    assert made == {"01_data", "logs", "keys"}
     closes.loc[700, "close"] = -1.0
     closes.to_csv(workflow.folder / "mine.csv", index=False)
     bad = workflow.call(target="check", dataset="mine.csv")
