@@ -73,6 +73,7 @@ def main() -> int:
     attempt = options.log.with_suffix(".failed.ipynb")  # so named until it has not failed
     notebook = ROOT / "notebooks" / f"{stages.stage_of(stages.node_of(options.place))}.ipynb"
     command = [sys.executable, "-m", "papermill", notebook, attempt, *flags(options), "-k", "python3", "--cwd", ROOT]
+    attempt.parent.mkdir(parents=True, exist_ok=True)
     begun, started = time.time(), time.perf_counter()
     code = subprocess.run([*command, "--log-output", "--no-progress-bar"], env=os.environ).returncode
     if code:
