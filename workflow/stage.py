@@ -9,7 +9,6 @@ was made, and whose files are those that it wrote, is not run again, whatever el
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -75,7 +74,7 @@ def main() -> int:
     command = [sys.executable, "-m", "papermill", notebook, attempt, *flags(options), "-k", "python3", "--cwd", ROOT]
     attempt.parent.mkdir(parents=True, exist_ok=True)
     begun, started = time.time(), time.perf_counter()
-    code = subprocess.run([*command, "--log-output", "--no-progress-bar"], env=os.environ).returncode
+    code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
     if code:
         print(f"Exception encountered: see {attempt}", flush=True)
         return code
