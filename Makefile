@@ -6,7 +6,10 @@
 #   make test                  static checks, unit tests, and the quick profile end to end
 #   make yahoo                 asks Yahoo again; the next call runs what the answer changes
 #   make check DATASET=my.csv  the data stage alone: can this history be trusted?
-#   make lab                   JupyterLab on the same notebooks
+#   make lab                   JupyterLab on the same notebooks, to step through; outputs that it saves are no change to git
+#   make figures               draws the figures of a finished run again: ONLY=fig07_fan WIDTH=3.4 FORMAT=pdf,svg TO=folder
+#   make compare               holds the tables of a run against the committed ones
+#   make test-hand             steps through every chapter in a real JupyterLab, with Chromium
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
 #   make clean                 removes .venv, runs and what the workflow remembers; figures/paper stays
@@ -19,6 +22,15 @@ CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 RUNS    ?= runs
 # Seeds as 0,1,2; empty means those of the profile.
 SEEDS   ?=
+# Of make figures and make compare: the folder of the run.
+RUN     ?= $(RUNS)/$(PROFILE)/$(DATASET)
+# Of make figures: names with commas, such as fig07_fan,fig11_*; the page in inches; formats; where they go.
+ONLY    ?=
+WIDTH   ?=
+FORMAT  ?=
+TO      ?= figures/redrawn
+# Of make compare: the revision whose tables are the published ones.
+AGAINST ?= HEAD
 # Where pip finds another build of torch, for instance https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
@@ -26,7 +38,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: reproduce quick walkforward test check yahoo lab bench unlock clean
+.PHONY: reproduce quick walkforward figures compare test test-hand check yahoo lab bench unlock clean
 
 reproduce: .venv/installed
 	$(call FLOW,$(PROFILE),--forcerun publish) publish
@@ -49,8 +61,27 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+# Also where the environment is gone again, git must be able to read what it tracks: without it notebooks stay as they are.
+STRIP := if [ -x $(BIN)/nbstripout ]; then $(BIN)/nbstripout --keep-id --extra-keys "metadata.language_info.version"; else cat; fi
+
 lab: .venv/installed
+	-git config filter.notebook.clean '$(STRIP)'
 	$(BIN)/jupyter lab notebooks
+
+comma := ,
+FIRST_SEED = $(or $(firstword $(subst $(comma), ,$(SEEDS))),0)
+
+figures: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python workflow/redraw.py "$(RUN)" "$(TO)" --seed $(FIRST_SEED) $(if $(WIDTH),--width "$(WIDTH)") \
+		$(if $(ONLY),--only $(foreach name,$(subst $(comma), ,$(ONLY)),"$(name)")) \
+		$(if $(FORMAT),--format $(subst $(comma), ,$(FORMAT)))
+
+compare: .venv/installed
+	$(BIN)/python workflow/compare.py "$(RUN)" --published "$(AGAINST)"
+
+test-hand: .venv/installed
+	$(BIN)/python -m pip install --quiet playwright
+	$(BIN)/python tests/hand/walk.py
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py

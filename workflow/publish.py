@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from chaoslib.evaluation import tables
-from chaoslib.pipeline import files, runs, stages
+from chaoslib.pipeline import artefacts, files, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ("REPORT.md", "run_metadata.json", "run_metadata.md")  # written beside what is copied
@@ -29,7 +29,7 @@ SHIPPED = {"ldm_post": "06_diffusion.post"} | {
 }
 
 
-def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], runs.Artefact]:
+def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], artefacts.Artefact]:
     """(node, seed) -> its finished folder, for every node of the plan.
 
     Raises MissingArtefact, or StaleArtefact, of runs, for a file that was changed after its run, or a stage that was made
@@ -39,20 +39,22 @@ def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], run
     for node in stages.nodes(ROOT):
         for seed in [0] if stages.stage_of(node) in stages.UNSEEDED else seeds:
             folder = run_dir / stages.place(node, seed)
-            if not (folder / runs.SUMS).exists():
-                raise runs.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
+            if not (folder / artefacts.SUMS).exists():
+                raise artefacts.MissingArtefact(f"{folder} is not finished: run the workflow before publishing it")
             try:
-                finished[node, seed] = runs.Artefact(folder)
+                finished[node, seed] = artefacts.Artefact(folder)
                 finished[node, seed].verify()
                 read_cost(run_dir, stages.place(node, seed))
-            except (runs.StaleArtefact, OSError, ValueError, LookupError) as error:
-                (folder / runs.SUMS).unlink()  # so that the next call makes this stage anew
-                raise runs.StaleArtefact(f"{folder} is damaged: {error}. The same call again makes it anew") from error
+            except (artefacts.StaleArtefact, OSError, ValueError, LookupError) as error:
+                (folder / artefacts.SUMS).unlink()  # so that the next call makes this stage anew
+                raise artefacts.StaleArtefact(f"{folder} is damaged: {error}. The same call again makes it anew") from error
     digests = {stages.place(*key): artefact.digest for key, artefact in finished.items()}
     for key, artefact in finished.items():
         for name, digest in artefact.meta["inputs"].items():
             if digests.get(name) != digest:
-                raise runs.StaleArtefact(f"{stages.place(*key)} was made from another version of {name}: run the workflow")
+                raise artefacts.StaleArtefact(
+                    f"{stages.place(*key)} was made from another version of {name}: run the workflow"
+                )
     return finished
 
 
@@ -62,7 +64,7 @@ def read_cost(run_dir: Path, place: str) -> dict:
     return {name: cost[name] for name in ("seconds", "peak_rss_mb")}
 
 
-def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> pd.DataFrame:
+def read_timings(run_dir: Path, finished: dict[tuple[str, int], artefacts.Artefact]) -> pd.DataFrame:
     """One row a notebook execution: wall seconds of the whole process, and peak memory of its kernel."""
     rows = []
     for (node, seed), artefact in finished.items():
@@ -74,7 +76,7 @@ def read_timings(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) 
     return pd.DataFrame(rows)
 
 
-def published_files(finished: dict[tuple[str, int], runs.Artefact], seed: int) -> dict[str, Path]:
+def published_files(finished: dict[tuple[str, int], artefacts.Artefact], seed: int) -> dict[str, Path]:
     """Where each table and each figure of one seed comes from: what the stages name in their SHA256SUMS, nothing else.
 
     Raises ValueError when two stages write a file of one name.
@@ -112,7 +114,7 @@ def shown_place(run_dir: Path) -> str:
     return f"runs/{run_dir.parent.name}/{run_dir.name}"
 
 
-def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], runs.Artefact]) -> dict:
+def collect_metadata(run_dir: Path, finished: dict[tuple[str, int], artefacts.Artefact]) -> dict:
     """What was run where: the environment once, then each node's params, hashes and seconds."""
     metas = {stages.place(*key): artefact.meta for key, artefact in finished.items()}
     for place, meta in metas.items():
@@ -134,7 +136,7 @@ def count_weights(path: Path) -> int:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118, not a dict
 
 
-def publish_weights(finished: dict[tuple[str, int], runs.Artefact], seed: int, to: Path) -> dict:
+def publish_weights(finished: dict[tuple[str, int], artefacts.Artefact], seed: int, to: Path) -> dict:
     """Write what the package ships: the models of one seed in half precision and without encoders, with their hashes.
 
     They sample in few steps of second order, which follow the many of first order closely. Returns what weights.json says.

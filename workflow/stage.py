@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from chaoslib.pipeline import files, reruns, runs, stages
+from chaoslib.pipeline import artefacts, files, reruns, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,19 +38,24 @@ def flags(options: argparse.Namespace) -> list[str]:
 
 def digest(path: Path) -> str:
     """What counts of an input: all that a stage computed, or the bytes of another file."""
-    return runs.Artefact(path.parent).digest if path.name == runs.SUMS else files.sha256(path)
+    return artefacts.Artefact(path.parent).digest if path.name == artefacts.SUMS else files.sha256(path)
 
 
 def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
     try:
         remembered = json.loads(memory.read_text())
-        if remembered["made_from"] != made_from or remembered["meta"] != (folder / runs.META_SUM).read_text():
+        if remembered["made_from"] != made_from or remembered["meta"] != (folder / artefacts.META_SUM).read_text():
             return False
-        files.write(folder / runs.SUMS, remembered["sums"])
-        runs.Artefact(folder).verify()
-    except (runs.StaleArtefact, OSError, ValueError, LookupError):  # removed, changed or cut off: no result to go on from
-        (folder / runs.SUMS).unlink(missing_ok=True)
+        files.write(folder / artefacts.SUMS, remembered["sums"])
+        artefacts.Artefact(folder).verify()
+    except (
+        artefacts.StaleArtefact,
+        OSError,
+        ValueError,
+        LookupError,
+    ):  # removed, changed or cut off: no result
+        (folder / artefacts.SUMS).unlink(missing_ok=True)
         return False
     return True
 
@@ -87,7 +92,7 @@ def main() -> int:
     seconds, largest = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     megabytes = largest / (2**20 if sys.platform == "darwin" else 2**10)
     cost = {"seconds": round(seconds, 2), "peak_rss_mb": round(megabytes, 1)}
-    sums = {"meta": (folder / runs.META_SUM).read_text(), "sums": (folder / runs.SUMS).read_text()}
+    sums = {"meta": (folder / artefacts.META_SUM).read_text(), "sums": (folder / artefacts.SUMS).read_text()}
     files.write(memory, {"made_from": made_from, **sums, **cost})
     return 0
 

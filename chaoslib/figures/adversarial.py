@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, styled
+from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, legend_below, styled
 
 TERMS = {
     "autoencoder": {"reconstruction": ("reconstruction error", "#0072B2")},
@@ -41,7 +41,7 @@ def timegan_history(history: pd.DataFrame) -> Figure:
     axes[3].set_xlabel("epoch")
     handles, labels = axes[2].get_legend_handles_labels()
     more = axes[3].get_legend_handles_labels()
-    figure.legend(handles + more[0], labels + more[1], loc="outside lower center", ncols=4)
+    legend_below(figure, handles + more[0], labels + more[1], ncols=4)
     return figure
 
 
@@ -105,5 +105,5 @@ def stress_knobs(dials: pd.DataFrame, real: np.ndarray) -> Figure:
                 axis.plot(rows["value"], PERCENT * rows[edge], color=COLOURS[model], linestyle="--", linewidth=0.8)
         axis.set_xlabel(label)
     axes[0].set_ylabel("realised volatility (% per day)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=3)
     return figure

@@ -6,7 +6,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from chaoslib.evaluation import metrics, scoring
-from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, styled
+from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, legend_below, styled
 
 YEAR = 252  # trading days
 NEAR = 0.1  # real windows within 10 % of a VIX, in log VIX, show the real law there
@@ -39,7 +39,7 @@ def fan(
         axis.set_title(f"VIX {vix:g} ({len(real[vix])} real windows)", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=5)
     return figure
 
 
@@ -104,7 +104,7 @@ def calibration(rows: pd.DataFrame) -> Figure:
         axis.set_xlabel(label)
     axes[0].set_ylabel("std, generated / real")
     named = dict(zip(*reversed(axes[1].get_legend_handles_labels()), strict=True))  # "start" has every model
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3)
+    legend_below(figure, named.values(), named.keys(), ncols=3)
     return figure
 
 

@@ -5,16 +5,43 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from chaoslib import figures
+from chaoslib.figures.record import read_data, save_data
+from chaoslib.figures.style import page
 from chaoslib.pipeline.files import whole_file
+
+SUFFIXES = ("pdf", "png")
 
 
 def save(figure: Figure, path: Path | None) -> Figure:
-    """Write a figure as `path` with .pdf and .png appended, and return it, to be shown inline; None writes nothing."""
-    if path is None:
-        return figure
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {})):
-        fonts = mpl.rc_context({"pdf.fonttype": 42})  # TrueType, embedded and editable
-        with fonts, whole_file(path.with_name(path.name + suffix)) as partial:
-            figure.savefig(partial, format=suffix[1:], metadata=metadata, dpi=200)
+    """Write a figure as `path` with .pdf and .png appended, and return it, to be shown inline; None writes nothing.
+
+    The data behind it go to the folder `figdata` beside that of the figure, as `record.save_data` says.
+    """
+    if path is not None:
+        export(figure, path, SUFFIXES)
+        save_data(figure, path.parents[1] / "figdata" / path.name)
     return figure
+
+
+def export(figure: Figure, path: Path, suffixes: tuple[str, ...]) -> None:
+    """Write a figure in some formats that matplotlib knows, without dates. Raises ValueError for an unknown format."""
+    known = figure.canvas.get_supported_filetypes()
+    if unknown := [suffix for suffix in suffixes if suffix not in known]:
+        raise ValueError(f"no figure format {', '.join(unknown)}: matplotlib writes {', '.join(sorted(known))}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "ps": {"CreationDate": None}}
+    settings = {"pdf.fonttype": 42, "svg.hashsalt": path.name}  # TrueType, embedded and editable; stable ids
+    for suffix in suffixes:
+        with mpl.rc_context(settings), whole_file(path.with_name(f"{path.name}.{suffix}")) as partial:
+            figure.savefig(partial, format=suffix, metadata=undated.get(suffix, {}), dpi=200)
+
+
+def redraw(path: Path, *, width: float | None = None) -> Figure:
+    """Draw a figure again from the data that `save` wrote at `path`, a file of `figdata` without suffix.
+
+    width : of the page, in inches; None: as designed
+    """
+    name, arguments = read_data(path)
+    with page(width):
+        return getattr(figures, name)(**arguments)

@@ -5,7 +5,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, LABELS, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, density, fan_bands, styled
+from chaoslib.figures.style import (
+    COLOURS,
+    LABELS,
+    PERCENT,
+    SPLIT_COLOURS,
+    TWO_COLUMNS,
+    canvas,
+    density,
+    fan_bands,
+    legend_below,
+    styled,
+)
 
 LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too
 PORTFOLIO_LABELS = {
@@ -39,7 +50,7 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
         axis.set_xlabel("VIX before")
     axes[0].set_ylabel("50-day ES 99 % (% of value)")
     named = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=4)
+    legend_below(figure, named.values(), named.keys(), ncols=4)
     return figure
 
 
@@ -58,7 +69,7 @@ def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.
         axis.scatter(dates[hits], np.full(hits.sum(), lowest - 1.2 * (row + 1)), marker="|", s=14, color=COLOURS[model])
     axis.set_ylabel("log-return (%)")
     axis.set_title(title, loc="left")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, *axis.get_legend_handles_labels(), ncols=3)
     return figure
 
 
@@ -79,7 +90,7 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
     named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=6)
+    legend_below(figure, named.values(), named.keys(), ncols=6)
     return figure
 
 
@@ -116,5 +127,5 @@ def walk_forward(dates: np.ndarray, gaps: dict[int, dict[str, np.ndarray]]) -> F
             axis.plot(dates[: len(gap)], np.cumsum(gap), color=COLOURS[model], label=LABELS[model])
         axis.set_title(f"{days} day{'s' if days > 1 else ''} ahead, 1 %", loc="left")
     axes[0].set_ylabel("cumulated FZ0, less GJR-FHS")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=5)
     return figure

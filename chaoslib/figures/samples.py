@@ -4,7 +4,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, line_width, styled
+from chaoslib.figures.style import (
+    COLOURS,
+    LABELS,
+    ONE_COLUMN,
+    PERCENT,
+    TWO_COLUMNS,
+    canvas,
+    legend_below,
+    line_width,
+    styled,
+)
 
 
 @styled
@@ -117,7 +127,7 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
         axis.axhline(0, color="grey", linewidth=0.5)
         axis.set_xlabel("lag (days)")
         axis.set_title(title, loc="left")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(figure, *right.get_legend_handles_labels(), ncols=4)
     return figure
 
 
@@ -160,5 +170,5 @@ def headline(samples: dict[str, np.ndarray]) -> Figure:
     memory.set_title("autocorrelation of |r|", loc="left")
     memory.set_xlabel("lag (days)")
     memory.set_ylim(bottom=min(0.0, memory.get_ylim()[0]))
-    figure.legend(*memory.get_legend_handles_labels(), loc="outside lower center", ncols=len(samples))
+    legend_below(figure, *memory.get_legend_handles_labels(), ncols=len(samples))
     return figure

@@ -1,6 +1,9 @@
 """The look of every figure: widths, fonts, and one colour and label a model."""
 
 import functools
+import inspect
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -71,20 +74,51 @@ DECODER_COLOURS = {
 }
 
 
+PAGE: ContextVar[float | None] = ContextVar("page", default=None)  # width of the reader's page; None: as designed
+
+
+@contextmanager
+def page(width: float | None):
+    """Draw for a page of another width, in inches: panels of one row break into several where they would be crowded."""
+    token = PAGE.set(width)
+    try:
+        yield
+    finally:
+        PAGE.reset(token)
+
+
 def canvas(rows: int, columns: int, *, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
     """A figure that a notebook shows once, and its axes as a flat array."""
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    asked, wanted = PAGE.get() or width, rows * columns
+    if rows == 1 and (fitting := max(1, round(columns * asked / width))) < columns:
+        rows, columns = -(-columns // fitting), fitting
+        height *= rows
+        options.pop("width_ratios", None)
+    elif asked > width:
+        height *= asked / width
+    figure, axes = plt.subplots(rows, columns, figsize=(asked, height), squeeze=False, **options)
     plt.close(figure)  # a notebook shows the returned figure, not every open one a second time
-    return figure, axes.ravel()
+    for axis in axes.ravel()[wanted:]:
+        axis.remove()
+    return figure, axes.ravel()[:wanted]
+
+
+def legend_below(figure: Figure, handles: list, labels: list[str], *, ncols: int) -> None:
+    """One legend for all panels, under them, in as many columns as the page has room for."""
+    share = figure.get_figwidth() / TWO_COLUMNS
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(1, int(ncols * min(share, 1.0) + 0.5)))
 
 
 def styled(draw):
-    """Apply the house style while a figure is drawn."""
+    """Apply the house style while a figure is drawn, and note on it what drew it from what (`drawn_by`, `drawn_from`)."""
 
     @functools.wraps(draw)
     def wrapper(*args, **kwargs):
         with plt.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            figure = draw(*args, **kwargs)
+        figure.drawn_by = draw.__name__
+        figure.drawn_from = dict(inspect.signature(draw).bind(*args, **kwargs).arguments)
+        return figure
 
     return wrapper
 

@@ -9,7 +9,17 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, line_width, styled
+from chaoslib.figures.style import (
+    COLOURS,
+    LABELS,
+    ONE_COLUMN,
+    PERCENT,
+    TWO_COLUMNS,
+    canvas,
+    legend_below,
+    line_width,
+    styled,
+)
 
 BOUNDS = (0, 0.3, 1, 2, 4, 8, 16, 32)  # of the ratio to the floor's median
 METRIC_LABELS = {
@@ -103,7 +113,7 @@ def forest(table: pd.DataFrame, models: list[str]) -> Figure:
         axis.invert_yaxis()
         axis.set_xlabel("distance / floor median")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles[: len(models)], labels[: len(models)], loc="outside lower center", ncols=len(models))
+    legend_below(figure, handles[: len(models)], labels[: len(models)], ncols=len(models))
     return figure
 
 
@@ -138,7 +148,7 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     horizon.set_ylim(-0.5, 25)
     for axis in (memory, leverage):
         axis.axhline(0, color="grey", linewidth=0.5)
-    figure.legend(*tails.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    legend_below(figure, *tails.get_legend_handles_labels(), ncols=3)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Run folders: where a stage writes, what it has read, and the proof that both are still what they were."""
+"""One execution of a notebook: its parameters, where it writes, what it reads, and what it says of both."""
 
 import hashlib
 import importlib.metadata
@@ -11,44 +11,45 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from chaoslib.pipeline import stages
+from chaoslib.pipeline import hand, stages
+from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, MissingArtefact, StaleArtefact
 from chaoslib.pipeline.files import sha256, write
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
-SUMS = "SHA256SUMS"  # written last: a folder that has it is complete
-META_SUM = "meta.json.sha256"  # apart from the others: meta.json holds times, so it differs from run to run
 VERSIONS_OF = ("numpy", "pandas", "scipy", "torch", "arch", "matplotlib")
-LAB = "lab"
-
-
-class MissingArtefact(FileNotFoundError):
-    """An upstream artefact does not exist; the message names the notebook to run first."""
-
-
-class StaleArtefact(RuntimeError):
-    """An artefact was changed, or was made from another version of something this run reads."""
 
 
 def start(stage: str, namespace: dict) -> "Run":
     """Open the run of a notebook: check its parameters, choose its folder, turn on progress messages.
 
     stage : the notebook's name without suffix
-    namespace : the notebook's `globals()`; the UPPER_CASE names in it are its parameters
-    Raises stages.ParamsError when a parameter is unknown to the notebook or has another type.
+    namespace : the notebook's `globals()`; the UPPER_CASE names in it are its parameters. In a run by hand those that
+    the reader left as they are become those of the VARIANT that is named and, while SHORT is True, small ones
+    Raises stages.ParamsError when a parameter is unknown to the notebook or has another type; by hand also
+    MissingArtefact and StaleArtefact, before anything is computed.
     """
     root = project_root()
     params = {key: value for key, value in namespace.items() if key.isupper() and not key.startswith("_")}
     stages.check_params(params, stages.parameter_cell(root / "notebooks" / f"{stage}.ipynb"), source=f"{stage}.ipynb")
     show_progress()
     use_one_thread()
-    return Run(stage, params, root)
+    if not is_by_hand(params["RUN_DIR"]):
+        return Run(stage, params, root)
+    settled = hand.settle(root, stage, params)
+    namespace.update(settled)
+    run = Run(stage, params | settled, root)
+    if run.params.get("SHORT"):
+        changes = ", ".join(f"{key} {value} (paper: {params[key]})" for key, value in settled.items() if key != "VARIANT")
+        log.info("short: %s. SHORT = False in the cell above: the paper's settings", changes or "nothing is smaller here")
+    run.survey()
+    return run
+
+
+def is_by_hand(run_dir: str) -> bool:
+    """Whether a reader steps through the notebook, rather than the workflow."""
+    return Path(run_dir).name == hand.LAB
 
 
 def project_root() -> Path:
@@ -86,47 +87,6 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-class Artefact:
-    """The finished folder of one node.
-
-    sums : file -> sha256, figures among them; digest : one hash of all that is computed, which figures do not change
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        lines = (folder / SUMS).read_text().splitlines()
-        self.sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-        computed = sorted(line for line in lines if not line.split("  ", 1)[1].startswith("figures/"))
-        self.digest = hashlib.sha256("\n".join(computed).encode()).hexdigest()
-        self.meta = json.loads((folder / "meta.json").read_text())
-
-    def verify(self) -> None:
-        """Raise StaleArtefact unless every file is the one that the run wrote."""
-        recorded = (self.folder / META_SUM).read_text().split("  ")[0] if (self.folder / META_SUM).exists() else ""
-        for name, expected in (self.meta["outputs"] | {"meta.json": recorded}).items():
-            path = self.folder / name
-            if self.sums.get(name, recorded) != expected or not path.exists() or sha256(path) != expected:
-                raise StaleArtefact(f"{path} is missing or was changed: run notebooks/{self.meta['stage']}.ipynb again")
-
-    def arrays(self, name: str) -> "dict[str, np.ndarray]":
-        """Content of an .npz file."""
-        import numpy as np  # late, as pandas and torch: the workflow opens artefacts for their hashes, once a stage
-
-        with np.load(self.folder / name, allow_pickle=False) as archive:
-            return dict(archive)
-
-    def table(self, name: str) -> "pd.DataFrame":
-        """Content of a .csv or .parquet file."""
-        import pandas as pd
-
-        path = self.folder / name
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-
-    def json(self, name: str) -> dict:
-        """Content of a .json file."""
-        return json.loads((self.folder / name).read_text())
-
-
 class Run:
     """One execution of a notebook.
 
@@ -140,15 +100,17 @@ class Run:
         base = Path(params["RUN_DIR"])
         self.base = base if base.is_absolute() else root / base
         self.folder = self.base / stages.place(self.node, self.seed)
+        self.by_hand = is_by_hand(params["RUN_DIR"])
         self.writes = params.get("TRAIN", True)
+        self.seeds = params.get("SEEDS", [self.seed])
         self.inputs: dict[str, str] = {}
+        self.read: dict[str, tuple[str, dict[str, str]]] = {}  # place -> digest, and what it was made from
+        self.known: dict[Path, dict[str, str]] = {}  # ancestries looked up before
         self.figure_names: list[str] = []  # figures, without suffix
         self.started = time.perf_counter()
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether a reader steps through the notebook, rather than the workflow."""
-        return self.base.name == LAB
+        places = [stages.place(node, seed) for node in stages.upstream(root, params) for seed in self.seeds]
+        places += [] if self.writes else [stages.place(self.node, self.seed)]
+        self.finished_run = hand.finished_run(self.base, places) if self.by_hand else None
 
     def __repr__(self) -> str:
         text = json.dumps({k: v for k, v in self.params.items() if k != "RUN_DIR"}, sort_keys=True)
@@ -161,20 +123,32 @@ class Run:
         """A path as a reader should see it: relative to the repository where it lies inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else f"{path.parent.name}/{path.name}"
 
+    def bases(self) -> list[Path]:
+        """Run folders to read from: the run's own; by hand then the finished run."""
+        return [self.base, self.finished_run] if self.finished_run else [self.base]
+
+    def has(self, place: str) -> bool:
+        """Whether a place was run."""
+        return any(hand.is_finished(base / place) for base in self.bases())
+
     def resolve(self, node: str, seed: int) -> Path:
-        """Folder of a finished node. Only runs by hand (runs/lab) fall back on the paper run, then the quick run."""
-        bases = [self.base]
-        if self.by_hand:
-            bases += [self.base.parent / profile / "sp500_logret" for profile in ("paper", "quick")]
-        for base in bases:
-            folder = base / stages.place(node, seed)
-            if (folder / SUMS).exists():
-                return folder
-        looked = ", ".join(self.show(base) for base in bases)
-        raise MissingArtefact(
-            f"{stages.place(node, seed)} has not been run (looked in {looked}): "
-            f"run notebooks/{stages.stage_of(node)}.ipynb first, or `make quick SEEDS={seed}` for all of them"
-        )
+        """Folder of a finished node: in the run's own folder; by hand else in the finished run."""
+        place = stages.place(node, seed)
+        for base in self.bases():
+            if hand.is_finished(base / place):
+                return base / place
+        raise MissingArtefact(self.how_to_make([place]))
+
+    def how_to_make(self, places: list[str]) -> str:
+        """What to run for places that were not run."""
+        looked = " and ".join(self.show(base) for base in self.bases())
+        text = f"not run yet, looked in {looked}: {', '.join(places)}. "
+        if not self.by_hand:
+            return text + f"run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first, or `make` all of them"
+        seeds = {stages.seed_of(place) for place in places} - {0}
+        quick = "make quick" + (f" SEEDS={','.join(map(str, sorted({0, *seeds})))}" if seeds else "")
+        lines = hand.commands(self.root, hand.unmade(self.root, places, self.seeds, self.has))
+        return text + f"Run them all with `{quick}` (minutes), or these notebooks first, in JupyterLab or with\n{lines}"
 
     def load(self, node: str, *, seed: int | None = None) -> Artefact:
         """A finished upstream node, with everything it was made from checked.
@@ -183,30 +157,75 @@ class Run:
         Raises MissingArtefact, or StaleArtefact when it was made from another version of something upstream.
         """
         seed = self.seed if seed is None else seed
-        artefact = Artefact(self.resolve(node, seed))
-        artefact.verify()
-        self.check_origins(node, artefact, set())
+        artefact, fault, again = self.inspect(node, seed)
+        if fault:
+            raise StaleArtefact(self.how_to_mend(fault, again))
         self.inputs[stages.place(node, seed)] = artefact.digest
-        if not artefact.folder.is_relative_to(self.base):
-            log.info("%s is read from %s", node, self.show(artefact.folder))
         return artefact
 
-    def check_origins(self, node: str, artefact: Artefact, checked: set[str]) -> None:
-        """Raise StaleArtefact unless all that an artefact was made from is there as it was, and so on for each of them."""
-        for name, digest in artefact.meta["inputs"].items():
-            origin = Artefact(self.resolve(stages.node_of(name), stages.seed_of(name)))
-            if origin.digest != digest:
-                raise StaleArtefact(
-                    f"{node} in {self.show(artefact.folder)} was made from another version of {name}: "
-                    f"run notebooks/{stages.stage_of(node)}.ipynb again"
-                )
-            if name not in checked:
-                checked.add(name)
-                self.check_origins(stages.node_of(name), origin, checked)
+    def inspect(self, node: str, seed: int) -> tuple[Artefact, str, list[str]]:
+        """A finished node as its run wrote it, what is wrong with it beside all that was inspected before, what to run.
+
+        The text is empty when it was made from what is read beside it.
+        """
+        place, artefact = stages.place(node, seed), Artefact(self.resolve(node, seed))
+        artefact.verify()
+        bases = [artefact.folder.parents[place.count("/")]]
+        if self.by_hand and bases == [self.base]:  # made by hand, from what was finished then
+            bases += [self.base.parent / name for name in hand.FINISHED]
+        try:
+            origins = hand.ancestry(artefact, bases, self.known)
+        except StaleArtefact as error:
+            return artefact, str(error), [place]
+        clash = hand.clash((place, artefact.digest), origins, self.read, data_alone="SEEDS" in self.params)
+        if clash:
+            made, origin = clash
+            text = f"{made} was made from another {origin} than the one that is read beside it"
+            return artefact, text, hand.between(self.root, origin, made)
+        self.read[place] = artefact.digest, origins
+        return artefact, "", []
+
+    def how_to_mend(self, what: str, places: list[str]) -> str:
+        """A message on parts that do not belong together."""
+        if not self.by_hand:
+            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb again"
+        lines = hand.commands(self.root, places)
+        lab = self.show(self.base)
+        return (
+            f"{what}. `rm -r {lab}` goes back to the finished run; or run again what lies between, in this order:\n{lines}"
+        )
+
+    def survey(self) -> None:
+        """Open all that a run by hand will read, before anything is computed, and say in one line where it lies.
+
+        Raises MissingArtefact with all that is missing, or StaleArtefact.
+        """
+        named = [value for value in self.params.values() if isinstance(value, str)]
+        nodes = {node for value in named for node in stages.upstream(self.root, {"": value}) for node in self.nodes(value)}
+        nodes |= set() if self.writes else {self.node}
+        places = {stages.place(node, seed): (node, seed) for node in sorted(nodes) for seed in self.seeds}
+        if missing := [place for place in places if not self.has(place)]:
+            raise MissingArtefact(self.how_to_make(missing))
+        where: dict[str, list[str]] = {}
+        faults, again = [], set()
+        for place, (node, seed) in places.items():
+            artefact, fault, to_run = self.inspect(node, seed)
+            where.setdefault(self.show(artefact.folder.parents[place.count("/")]), []).append(place)
+            faults += [fault] if fault else []
+            again.update(to_run)
+        if faults:
+            raise StaleArtefact(self.how_to_mend("; ".join(faults), sorted(again)))
+        left_out = set(stages.upstream(self.root, self.params)) - nodes
+        for base, read in where.items():
+            log.info("read from %s: %s", base, ", ".join(read))
+        if left_out:
+            log.info("left out, not run: %s", ", ".join(sorted(left_out)))
 
     def nodes(self, value: str) -> list[str]:
-        """Nodes that a params value such as `03_vae.*` stands for."""
-        return stages.expand(self.root, value)
+        """Nodes that a params value such as `03_vae.*` stands for; by hand those of them that were run, if any was."""
+        nodes = stages.expand(self.root, value)
+        done = [node for node in nodes if all(self.has(stages.place(node, seed)) for seed in self.seeds)]
+        return done if self.by_hand and stages.PATTERN.fullmatch(value) and done else nodes
 
     def finished(self) -> Artefact:
         """What an earlier execution of this very stage saved: for TRAIN = False."""
@@ -218,8 +237,13 @@ class Run:
         """Where `figures.save` puts a figure, without suffix; None when this run writes nothing."""
         if not self.writes:
             return None
-        self.figure_names.append(f"figures/{name}")
+        self.figure_names.append(name)
         return self.folder / "figures" / name
+
+    def drawn(self) -> list[str]:
+        """Files of the figures and of the data behind them."""
+        paths = [path for name in self.figure_names for path in self.folder.glob(f"fig*/{name}.*")]
+        return sorted(str(path.relative_to(self.folder)) for path in paths)
 
     def save(self, artefacts: dict[str, object]) -> None:
         """Write all artefacts of the stage, then meta.json, then the hashes that mark the folder as complete.
@@ -235,8 +259,7 @@ class Run:
         for name, content in artefacts.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             write(self.folder / name, content)
-        figures = [f"{name}.{suffix}" for name in self.figure_names for suffix in ("pdf", "png")]
-        outputs = {name: sha256(self.folder / name) for name in (*artefacts, *figures)}
+        outputs = {name: sha256(self.folder / name) for name in (*artefacts, *self.drawn())}
         write(self.folder / "meta.json", self.describe(outputs))
         write(self.folder / META_SUM, f"{sha256(self.folder / 'meta.json')}  meta.json\n")
         write(self.folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(outputs.items())))

@@ -17,7 +17,8 @@ import yaml
 NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
 PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
-UNSEEDED = ("01_data", "02_windows", "09_evaluation", "10_scorecard", "11_stress_test")
+DATA = ("01_data", "02_windows")  # what everything else is made from
+UNSEEDED = (*DATA, "09_evaluation", "10_scorecard", "11_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
 
 

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from project import Workflow, edited
 
-from chaoslib.pipeline import runs, stages
+from chaoslib.pipeline import artefacts, runs, stages
 
 pytestmark = pytest.mark.end_to_end
 
 PAPERMILL = """
 import os, pathlib, sys
 import yaml
-from chaoslib.pipeline import runs, stages
+from chaoslib.pipeline import artefacts, runs, stages
 
 notebook, log, *flags = sys.argv[1:]
 options = list(zip(flags, flags[1:], flags[2:] + [""]))
@@ -229,10 +229,10 @@ def publish(root):
     return module
 
 
-def finished(folder, node: str, content: dict) -> runs.Artefact:
+def finished(folder, node: str, content: dict) -> artefacts.Artefact:
     run = runs.Run(node.split(".")[0], {"RUN_DIR": str(folder), "VARIANT": node.partition(".")[2]}, folder)
     run.save(content)
-    return runs.Artefact(run.folder)
+    return artefacts.Artefact(run.folder)
 
 
 TIMINGS = pd.DataFrame({"stage": ["01_data"], "seconds": [1.0]})

@@ -25,7 +25,7 @@ from chaoslib.evaluation import metrics
 from chaoslib.market import data, windows
 from chaoslib.market.vix import VIXCondition, VIXLaw, fit_vix_law
 from chaoslib.models import diffusion, generate, vae
-from chaoslib.pipeline import files, runs
+from chaoslib.pipeline import artefacts, files, runs
 from chaoslib.stress import scenarios
 
 MODELS = ["ldm_post", "cond_end", "cond_start", "cond_norm"]
@@ -703,11 +703,11 @@ def finished_run(tmp_path, root):
         stage, variant = node.split(".")
         run = runs.Run(stage, {"RUN_DIR": str(tmp_path / "run"), "SEED": 3, "VARIANT": variant}, root)
         run.save(models[name].files())
-        finished[node, 3] = runs.Artefact(run.folder)
+        finished[node, 3] = artefacts.Artefact(run.folder)
     law = VIXLaw(1.0, 0.5, 0.3, -1.0, [-0.1, 0.0, 0.1])
     run = runs.Run("11_stress_test", {"RUN_DIR": str(tmp_path / "run")}, root)
     run.save({"vix_law.json": law.to_dict()})
-    finished["11_stress_test", 0] = runs.Artefact(run.folder)
+    finished["11_stress_test", 0] = artefacts.Artefact(run.folder)
     return finished, models, publish
 
 

@@ -1,0 +1,144 @@
+"""The data behind a figure, as files: enough to draw it again, here or in another tool.
+
+`<name>.json` says which function drew the figure and with which arguments, `<name>.npz` holds their arrays, exactly;
+`<name>.csv` holds what is seen, in the units of the axes: one row a point, with its panel and series.
+"""
+
+import datetime
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.figure import Figure
+
+from chaoslib.pipeline.files import write
+
+COLUMNS = ["panel", "series", "colour", "kind", "x", "y", "value"]
+
+
+def save_data(figure: Figure, path: Path) -> None:
+    """Write what a figure of this package shows as `path` with .csv appended, and what it was drawn from as .json and .npz.
+
+    A figure that another function drew has the .csv alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path.with_name(f"{path.name}.csv"), seen(figure))
+    if hasattr(figure, "drawn_by"):
+        arrays: dict[str, np.ndarray] = {}
+        arguments = {key: plain(value, key, arrays) for key, value in figure.drawn_from.items()}
+        write(path.with_name(f"{path.name}.npz"), arrays)
+        write(path.with_name(f"{path.name}.json"), {"function": figure.drawn_by, "arguments": arguments})
+
+
+def read_data(path: Path) -> tuple[str, dict[str, object]]:
+    """Name of the drawing function and its arguments, of what `save_data` wrote at `path` without suffix."""
+    described = json.loads(path.with_name(f"{path.name}.json").read_text())
+    with np.load(path.with_name(f"{path.name}.npz"), allow_pickle=False) as archive:
+        arrays = dict(archive)
+    return described["function"], {key: restored(value, arrays) for key, value in described["arguments"].items()}
+
+
+def plain(value, name: str, arrays: dict[str, np.ndarray]):
+    """A value as JSON can hold it; arrays and columns go to `arrays` under a name that says where they belong."""
+    if isinstance(value, np.ndarray | pd.Series | pd.Index):
+        arrays[name] = exact(np.asarray(value))
+        return {"array": name}
+    if isinstance(value, pd.DataFrame):
+        columns = {column: plain(value[column], f"{name}/{column}", arrays) for column in value}
+        return {"table": columns, "index": plain(value.index, f"{name}/(index)", arrays)}
+    if isinstance(value, dict):
+        named = {key: "_".join(map(str, key)) if isinstance(key, tuple) else f"{key}" for key in value}
+        return {"dict": [[plain(k, name, arrays), plain(v, f"{name}/{named[k]}", arrays)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [plain(each, f"{name}/{number}", arrays) for number, each in enumerate(value)]}
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    arrays[name] = np.asarray(np.datetime64(value) if isinstance(value, datetime.date) else exact(np.asarray(value)))
+    return {"scalar": name}
+
+
+def exact(array: np.ndarray) -> np.ndarray:
+    """An array that a file can hold without pickling. Raises TypeError for a column of several types."""
+    array = np.array(array.tolist()) if array.dtype == object else array
+    if array.dtype == object:
+        raise TypeError("a figure's data hold a column of several types: give it numbers, texts or days")
+    return array
+
+
+def restored(value, arrays: dict[str, np.ndarray]):
+    """What `plain` was given."""
+    if not isinstance(value, dict):
+        return value
+    ((kind, content), *more) = value.items()
+    if kind in ("array", "scalar"):
+        return arrays[content][()] if kind == "scalar" else arrays[content]
+    if kind == "float":
+        return float(content)
+    if kind == "table":
+        columns = {column: restored(each, arrays) for column, each in content.items()}
+        return pd.DataFrame(columns, index=restored(more[0][1], arrays))
+    if kind == "dict":
+        return {restored(key, arrays): restored(each, arrays) for key, each in content}
+    items = [restored(each, arrays) for each in content]
+    return tuple(items) if kind == "tuple" else items
+
+
+def seen(figure: Figure) -> pd.DataFrame:
+    """What a figure shows: lines, points, bands, bars and maps of every panel, a row a point.
+
+    A series without a name of its own in a panel has its colour, by which other panels or the legend name it.
+    """
+    parts = [pd.DataFrame(columns=COLUMNS)]
+    for number, axis in enumerate(axis for axis in figure.axes if axis.get_label() != "<colorbar>"):
+        panel = axis.get_title(loc="left") or axis.get_xlabel() or f"panel {number + 1}"
+        groups = {bar: container.get_label() for container in axis.containers for bar in container}
+        for kind, artist, points, values in shapes(axis):
+            label = groups.get(artist, artist.get_label())
+            part = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "value": np.nan if values is None else values})
+            part = part.assign(panel=f"{number + 1}: {panel}", series="" if label.startswith("_") else label, kind=kind)
+            parts.append(part.assign(colour=colour_of(artist))[COLUMNS])
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def colour_of(artist) -> str:
+    """The one colour of an artist, as #rrggbb; empty where it has none or many."""
+    for name in ("get_color", "get_facecolor", "get_edgecolor"):
+        colours = to_rgba_array(getattr(artist, name)()) if hasattr(artist, name) else []
+        if len(colours) == 1 and colours[0][3] > 0:
+            return to_hex(colours[0])
+    return ""
+
+
+def shapes(axis):
+    """(kind, artist, points (n, 2), values (n,) or None) of everything that is drawn in a panel's own units."""
+    for line in axis.lines:
+        if line.get_transform().contains_branch(axis.transData):
+            points = np.column_stack([line.get_xdata(orig=False), line.get_ydata(orig=False)])
+            yield "line", line, points, None
+    for group in axis.collections:
+        array = group.get_array()
+        if hasattr(group, "get_coordinates"):  # a map of rectangles
+            corners = group.get_coordinates()
+            yield "map", group, ((corners[1:, 1:] + corners[:-1, :-1]) / 2).reshape(-1, 2), np.ravel(array)
+        elif len(group.get_offsets()) and group.get_offset_transform().contains_branch(axis.transData):
+            points = np.asarray(group.get_offsets(), dtype=float)
+            yield "point", group, points, array if array is not None and len(array) == len(points) else None
+        else:
+            for path in group.get_paths():
+                yield "band", group, path.vertices, None
+    for patch in axis.patches:
+        if patch.get_transform().contains_branch(axis.transData):
+            vertices = patch.get_path().vertices if not hasattr(patch, "get_bbox") else patch.get_bbox().get_points()
+            yield "outline" if hasattr(patch, "get_data") else "bar", patch, vertices, None
+    for image in axis.images:
+        table = np.asarray(image.get_array())
+        y, x = np.indices(table.shape)
+        yield "map", image, np.column_stack([x.ravel(), y.ravel()]), table.ravel()

@@ -1,0 +1,213 @@
+"""Stepping by hand: settings, and what is read from where, on run folders made of one small file a node."""
+
+import itertools
+import json
+
+import pytest
+import yaml
+
+from chaoslib.pipeline import artefacts, hand, runs, stages
+
+LAB, QUICK, PAPER = "runs/lab", "runs/quick/sp500_logret", "runs/paper/sp500_logret"
+CHAIN = ("01_data", "02_windows", "03_vae.gaussian", "04_probe", "05_latents.gaussian", "06_diffusion.post")
+
+
+@pytest.fixture
+def repository(root, tmp_path, monkeypatch):
+    """An empty project with the real notebooks and params."""
+    (tmp_path / "pyproject.toml").touch()
+    for folder in ("notebooks", "params"):
+        (tmp_path / folder).symlink_to(root / folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def params_of(root, node: str) -> dict:
+    return stages.merged_params(root, node, "paper")
+
+
+def opened(root, node: str, base: str = LAB, **changes) -> runs.Run:
+    """The run of a node with its published params; the lab's are settled and surveyed, as in JupyterLab."""
+    params = params_of(root, node) | {"SEEDS": [0]} if "SEEDS" in params_of(root, node) else params_of(root, node)
+    return runs.start(stages.stage_of(node), params | {"RUN_DIR": base} | changes)
+
+
+def made(root, node: str, base: str = LAB, content: object = None, **changes) -> runs.Run:
+    """A node that read what its params name, and wrote one file of some content."""
+    run = opened(root, node, base, **changes)
+    for other in stages.upstream(root, run.params):
+        if run.has(stages.place(other, run.seed)):
+            run.load(other)
+    shown = None if node in stages.DATA and content != "another history" else content
+    run.save({"a.json": {"node": node, "content": shown}})
+    return run
+
+
+def finished(root, base: str, content: object = None) -> None:
+    """Everything, as the workflow leaves it; data are the same in all runs."""
+    for node in stages.nodes(root):
+        made(root, node, base, content)
+
+
+def taken(run: runs.Run) -> dict[str, str]:
+    """place -> run folder it is read from."""
+    return {place: str(run.resolve(stages.node_of(place), 0).relative_to(run.root))[: -len(place) - 1] for place in run.read}
+
+
+def test_after_a_quick_run_every_chapter_opens_in_number_order(repository):
+    finished(repository, QUICK, "quick")
+    for node in CHAIN:
+        made(repository, node, content="mine")
+    for node in ("07_conditional", "08_timegan.full", "09_evaluation", "10_scorecard", "11_stress_test"):
+        made(repository, node, content="mine")
+
+
+def test_what_was_run_by_hand_is_used_and_the_rest_comes_from_the_finished_run(repository, caplog):
+    finished(repository, QUICK, "quick")
+    for node in CHAIN:
+        made(repository, node, content="mine")
+    caplog.clear()
+    read = taken(opened(repository, "09_evaluation"))
+    mine = {place for place, base in read.items() if base == LAB}
+    assert mine == {"01_data", "02_windows", "seed0/03_vae.gaussian", "seed0/04_probe", "seed0/06_diffusion.post"}
+    assert {base for place, base in read.items() if place not in mine} == {QUICK}
+    lines = [record.message for record in caplog.records if record.message.startswith("read from")]
+    assert [line.split(":")[0] for line in lines] == [f"read from {base}" for base in (LAB, QUICK)]
+    assert all(any(place in line for line in lines) for place in read)
+
+
+def test_the_rest_comes_from_one_run_never_from_two(repository):
+    """The paper run is under way: it lacks what 05 needs last, so all of it comes from the quick run."""
+    finished(repository, QUICK, "quick")
+    for node in ("01_data", "02_windows", *(node for node in stages.nodes(repository) if node.startswith("03_"))):
+        made(repository, node, PAPER, "paper")
+    assert set(taken(opened(repository, "05_latents.gaussian")).values()) == {QUICK}
+    assert set(taken(opened(repository, "04_probe")).values()) == {PAPER}
+
+
+def test_a_finished_paper_run_goes_before_a_quick_one(repository):
+    finished(repository, QUICK, "quick")
+    finished(repository, PAPER, "paper")
+    assert set(taken(opened(repository, "07_conditional")).values()) == {PAPER}
+
+
+def test_a_decoder_and_latents_of_another_stop_with_the_commands_that_mend_it(repository):
+    finished(repository, QUICK, "quick")
+    made(repository, "03_vae.gaussian", content="mine")
+    with pytest.raises(artefacts.StaleArtefact) as refused:
+        opened(repository, "06_diffusion.post")
+    text = str(refused.value)
+    assert (
+        "seed0/05_latents.gaussian was made from another seed0/03_vae.gaussian than the one that is read beside it" in text
+    )
+    assert "`rm -r runs/lab`" in text
+    commands = [line.split()[1:] for line in text.splitlines() if line.startswith("  papermill")]
+    assert [line[0] for line in commands] == ["notebooks/04_probe.ipynb", "notebooks/05_latents.ipynb"]
+    assert commands[1][-3:] == ["-p", "VARIANT", "gaussian"]
+    made(repository, "04_probe", content="mine")
+    made(repository, "05_latents.gaussian", content="mine")
+    assert set(taken(opened(repository, "06_diffusion.post")).values()) == {LAB}
+
+
+def test_a_gate_that_saw_another_model_is_refused(repository):
+    finished(repository, QUICK, "quick")
+    made(repository, "03_vae.gaussian", content="mine")
+    with pytest.raises(artefacts.StaleArtefact, match=r"04_probe was made from another seed0/03_vae\.gaussian"):
+        opened(repository, "05_latents.gaussian")
+
+
+def test_other_data_by_hand_do_not_mix_with_finished_models(repository):
+    finished(repository, QUICK, "quick")
+    made(repository, "01_data", content="another history")
+    made(repository, "02_windows", content="another history")
+    with pytest.raises(artefacts.StaleArtefact, match=r"was made from another 0[12]_") as refused:
+        opened(repository, "11_stress_test")
+    for name in ("end", "start", "norm"):
+        assert f"papermill notebooks/06_diffusion.ipynb out.ipynb -k python3 -p VARIANT cond_{name}" in str(refused.value)
+    with pytest.raises(artefacts.StaleArtefact, match=r"was made from another 0[12]_"):
+        opened(repository, "09_evaluation")
+
+
+def test_what_was_made_from_something_that_is_gone_is_refused(repository):
+    for node in CHAIN[:3]:
+        made(repository, node, content="first")
+    made(repository, "03_vae.gaussian", content="first")
+    made(repository, "04_probe", content="first")
+    made(repository, "03_vae.gaussian", content="second")
+    message = r"04_probe was made from another version of seed0/03_vae\.gaussian.* `rm -r runs/lab`"
+    with pytest.raises(artefacts.StaleArtefact, match=message):
+        opened(repository, "05_latents.gaussian")
+
+
+def test_the_main_chain_runs_with_nothing_run_before(repository, caplog):
+    for node in CHAIN:
+        made(repository, node)
+    assert "left out, not run: 03_vae.cond_end, 03_vae.cond_norm" in caplog.text
+
+
+def test_what_is_missing_is_named_whole_with_what_it_needs_in_turn(repository):
+    for node in CHAIN:
+        made(repository, node)
+    with pytest.raises(artefacts.MissingArtefact) as refused:
+        opened(repository, "11_stress_test")
+    text = str(refused.value)
+    assert "`make quick`" in text
+    lines = [line.removeprefix("  papermill notebooks/") for line in text.splitlines() if line.startswith("  papermill")]
+    chains = [f"{stage}.ipynb out.ipynb -k python3 -p VARIANT cond_{name}" for stage, name in itertools.product(
+        ("03_vae", "05_latents", "06_diffusion"), ("end", "norm", "start"))]  # fmt: skip
+    assert lines == chains
+
+
+def test_a_seed_that_was_not_trained_is_named(repository):
+    finished(repository, QUICK)
+    with pytest.raises(artefacts.MissingArtefact, match=r"`make quick SEEDS=0,3`"):
+        opened(repository, "04_probe", SEED=3)
+
+
+def test_by_hand_settings_are_small_until_the_switch_is_turned(repository, caplog):
+    values = params_of(repository, "03_vae.gaussian") | {"RUN_DIR": LAB, "SHORT": True}
+    made(repository, "01_data")
+    made(repository, "02_windows")
+    runs.start("03_vae", values)
+    small = yaml.safe_load((repository / "params/quick/03_vae.gaussian.yaml").read_text())
+    assert {key: values[key] for key in small} == small
+    assert "short: EPOCHS 60 (paper: 200)" in caplog.text
+    assert "SHORT = False in the cell above" in caplog.text
+    values = params_of(repository, "03_vae.gaussian") | {"RUN_DIR": LAB, "SHORT": False}
+    before = dict(values)
+    runs.start("03_vae", values)
+    assert values == before
+
+
+def test_a_value_that_the_reader_changed_stays(repository):
+    values = params_of(repository, "03_vae.gaussian") | {"SHORT": True, "EPOCHS": 7}
+    assert "EPOCHS" not in hand.settle(repository, "03_vae", values)
+    assert hand.settle(repository, "03_vae", values)["N_SAMPLES"] == 1000
+
+
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("node", ["03_vae.stress", "03_vae.mse", "05_latents.cond_norm", "06_diffusion.cond_end"])
+def test_naming_a_variant_is_enough(repository, node, short):
+    """The parameters cell is of the first variant; the rest of it follows the name."""
+    stage, _, variant = node.partition(".")
+    cell = {key: default for key, (_, default) in stages.parameter_cell(repository / f"notebooks/{stage}.ipynb").items()}
+    values = cell | {"VARIANT": variant, "SHORT": short}
+    profile = "quick" if short else "paper"
+    expected = stages.merged_params(repository, node, profile) | {"SHORT": short}
+    settled = values | hand.settle(repository, stage, values)
+    assert {key: settled[key] for key in expected} == expected
+
+
+def test_a_variant_of_ones_own_keeps_what_it_says(repository):
+    values = params_of(repository, "03_vae.gaussian") | {"VARIANT": "mine", "HIDDEN": 64, "SHORT": True}
+    settled = hand.settle(repository, "03_vae", values)
+    assert settled == yaml.safe_load((repository / "params/quick/03_vae.gaussian.yaml").read_text())
+
+
+def test_the_workflow_settles_nothing(repository):
+    values = params_of(repository, "01_data") | {"RUN_DIR": PAPER}
+    runs.start("01_data", values)
+    values = params_of(repository, "03_vae.gaussian") | {"RUN_DIR": PAPER, "SHORT": True}
+    before = json.dumps(values)
+    runs.start("03_vae", values)
+    assert json.dumps(values) == before
