@@ -73,7 +73,7 @@ class TestSource:
         rest = "\n".join(source(c) for c in cells(path, "code") if "parameters" not in c["metadata"].get("tags", []))
         used = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}
         for name in stages.parameter_cell(path):
-            assert name in used | {"RUN_DIR", "SEED", "VARIANT"}, f"{name} does nothing"
+            assert name in used | {"RUN_DIR", "SEED", "VARIANT", "SHORT"}, f"{name} does nothing"
 
     def test_assertions_say_what_to_do(self, path):
         for cell in cells(path, "code"):
@@ -96,7 +96,15 @@ def test_defaults_in_the_cell_are_the_published_settings(path):
     )
     published = stages.merged_params(ROOT, main, "paper")
     defaults = {name: default for name, (_, default) in stages.parameter_cell(path).items()}
-    assert {key: defaults[key] for key in published} == published
+    switch = {"SHORT": False} if "SHORT" in published else {}  # on in the cell: a reader's run is a short one
+    assert defaults.get("SHORT", True)
+    assert {key: defaults[key] for key in published} | switch == published
+
+
+def test_what_takes_longer_than_two_minutes_has_a_switch():
+    """Stages with small settings in params/quick have it, and only there does it do something."""
+    small = {stages.stage_of(path.stem) for path in (ROOT / "params/quick").glob("*.yaml")}
+    assert small == {path.stem for path in NOTEBOOKS if "SHORT" in stages.parameter_cell(path)}
 
 
 @pytest.mark.parametrize("node", NODES)

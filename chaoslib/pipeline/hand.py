@@ -88,7 +88,7 @@ def clash(
     return None
 
 
-def commands(root: Path, places: list[str]) -> str:
+def commands(root: Path, places: set[str]) -> str:
     """Shell lines that run some stages by hand, in the order of the pipeline."""
     lines = []
     order = stages.nodes(root)
@@ -99,33 +99,46 @@ def commands(root: Path, places: list[str]) -> str:
     return "\n".join(lines)
 
 
-def between(root: Path, origin: str, made: str) -> list[str]:
-    """Places that have to be run again, from what reads `origin` to `made`, both of them places."""
-    reads = {
-        node: stages.upstream(root, stages.read_yaml(root / f"params/paper/{node}.yaml")) for node in stages.nodes(root)
-    }
-    after, seed = {stages.node_of(origin)}, stages.seed_of(made) or stages.seed_of(origin)
-    for node in reads:  # in the order of the pipeline
-        if after & set(reads[node]):
-            after.add(node)
-    before, queue = set(), [stages.node_of(made)]
+def reads_of(root: Path, seeds: list[int], place: str) -> list[str]:
+    """Places that a published stage reads; `seeds` are those of stages that gather them."""
+    params = stages.read_yaml(root / f"params/paper/{stages.node_of(place)}.yaml")
+    gathered = seeds if "SEEDS" in params else [stages.seed_of(place)]
+    return [stages.place(node, seed) for node in stages.upstream(root, params) for seed in gathered]
+
+
+def all_before(root: Path, seeds: list[int], places: list[str]) -> dict[str, list[str]]:
+    """place -> what it reads, for some places and everything before them, in the order of the pipeline."""
+    found, queue = {}, list(places)
     while queue:
-        node = queue.pop()
-        if node not in before:
-            before.add(node)
-            queue += reads[node]
-    return [stages.place(node, seed) for node in reads if node in after & before and node != stages.node_of(origin)]
+        place = queue.pop()
+        if place not in found:
+            found[place] = reads_of(root, seeds, place)
+            queue += found[place]
+    order = stages.nodes(root)
+    return dict(sorted(found.items(), key=lambda item: (order.index(stages.node_of(item[0])), item[0])))
 
 
-def unmade(root: Path, places: list[str], seeds: list[int], has) -> list[str]:
-    """Places to run for some that were not: themselves, and what they read that was not run either."""
+def between(root: Path, seeds: list[int], origin: str, made: str) -> set[str]:
+    """Places to run again so that `made` is made from this `origin`: itself, and what lies between."""
+    return changed_by(all_before(root, seeds, [made]), {origin}) - {origin}
+
+
+def unmade(root: Path, seeds: list[int], places: list[str], has) -> set[str]:
+    """Places to run for some that were not run: themselves, what they need in turn, and what has read less than that."""
+    reads = all_before(root, seeds, places)
     wanted, queue = set(), list(places)
     while queue:
         place = queue.pop()
-        if place in wanted or has(place):
-            continue
-        wanted.add(place)
-        params = stages.read_yaml(root / f"params/paper/{stages.node_of(place)}.yaml")
-        gathered = seeds if "SEEDS" in params else [stages.seed_of(place)]
-        queue += [stages.place(node, seed) for node in stages.upstream(root, params) for seed in gathered]
-    return sorted(wanted)
+        if place not in wanted and not has(place):
+            wanted.add(place)
+            queue += reads[place]
+    return changed_by(reads, wanted)
+
+
+def changed_by(reads: dict[str, list[str]], places: set[str]) -> set[str]:
+    """Some places and all that read them, directly or not."""
+    changed = set(places)
+    for place, read in reads.items():  # in the order of the pipeline
+        if changed.intersection(read):
+            changed.add(place)
+    return changed

@@ -141,13 +141,15 @@ class Run:
 
     def how_to_make(self, places: list[str]) -> str:
         """What to run for places that were not run."""
-        looked = " and ".join(self.show(base) for base in self.bases())
-        text = f"not run yet, looked in {looked}: {', '.join(places)}. "
+        finished = [self.base.parent / name for name in hand.FINISHED] if self.by_hand else []
+        text = (
+            f"not run yet, looked in {', '.join(self.show(base) for base in [self.base, *finished])}: {', '.join(places)}. "
+        )
         if not self.by_hand:
-            return text + f"run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first, or `make` all of them"
-        seeds = {stages.seed_of(place) for place in places} - {0}
-        quick = "make quick" + (f" SEEDS={','.join(map(str, sorted({0, *seeds})))}" if seeds else "")
-        lines = hand.commands(self.root, hand.unmade(self.root, places, self.seeds, self.has))
+            return text + f"Run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first"
+        seeds = {0, *(stages.seed_of(place) for place in places)}
+        quick = "make quick" + (f" SEEDS={','.join(map(str, sorted(seeds)))}" if seeds != {0} else "")
+        lines = hand.commands(self.root, hand.unmade(self.root, self.seeds, places, self.has))
         return text + f"Run them all with `{quick}` (minutes), or these notebooks first, in JupyterLab or with\n{lines}"
 
     def load(self, node: str, *, seed: int | None = None) -> Artefact:
@@ -163,7 +165,7 @@ class Run:
         self.inputs[stages.place(node, seed)] = artefact.digest
         return artefact
 
-    def inspect(self, node: str, seed: int) -> tuple[Artefact, str, list[str]]:
+    def inspect(self, node: str, seed: int) -> tuple[Artefact, str, set[str]]:
         """A finished node as its run wrote it, what is wrong with it beside all that was inspected before, what to run.
 
         The text is empty when it was made from what is read beside it.
@@ -176,19 +178,19 @@ class Run:
         try:
             origins = hand.ancestry(artefact, bases, self.known)
         except StaleArtefact as error:
-            return artefact, str(error), [place]
+            return artefact, str(error), {place}
         clash = hand.clash((place, artefact.digest), origins, self.read, data_alone="SEEDS" in self.params)
         if clash:
             made, origin = clash
             text = f"{made} was made from another {origin} than the one that is read beside it"
-            return artefact, text, hand.between(self.root, origin, made)
+            return artefact, text, hand.between(self.root, self.seeds, origin, made)
         self.read[place] = artefact.digest, origins
-        return artefact, "", []
+        return artefact, "", set()
 
-    def how_to_mend(self, what: str, places: list[str]) -> str:
+    def how_to_mend(self, what: str, places: set[str]) -> str:
         """A message on parts that do not belong together."""
         if not self.by_hand:
-            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb again"
+            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(min(places)))}.ipynb again"
         lines = hand.commands(self.root, places)
         lab = self.show(self.base)
         return (
@@ -214,7 +216,8 @@ class Run:
             faults += [fault] if fault else []
             again.update(to_run)
         if faults:
-            raise StaleArtefact(self.how_to_mend("; ".join(faults), sorted(again)))
+            more = f" (and {len(faults) - 1} more do not fit)" if faults[1:] else ""
+            raise StaleArtefact(self.how_to_mend(faults[0] + more, again))
         left_out = set(stages.upstream(self.root, self.params)) - nodes
         for base, read in where.items():
             log.info("read from %s: %s", base, ", ".join(read))

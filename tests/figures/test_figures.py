@@ -294,13 +294,14 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
 
 def test_every_figure_is_drawn_here():
     public = {name for name, value in vars(figures).items() if inspect.isfunction(value)}
-    assert public - {"save"} == set(DRAWN)
+    assert public - {"save", "redraw"} == set(DRAWN)
 
 
 def test_every_figure_of_a_module_is_public():
     modules = [getattr(figures, module.name) for module in pkgutil.iter_modules(figures.__path__)]
     drawing = {name for module in modules for name, value in vars(module).items() if hasattr(value, "__wrapped__")}
-    assert drawing | {"save"} == {name for name, value in vars(figures).items() if inspect.isfunction(value)}
+    drawing -= {"page", "contextmanager"}
+    assert drawing | {"save", "redraw"} == {name for name, value in vars(figures).items() if inspect.isfunction(value)}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -747,3 +748,93 @@ def test_walking_forward_shows_losses_added_up_over_the_days_of_their_forecasts(
             np.testing.assert_array_equal(line.get_xdata(), DAYS[: len(gap)])
             assert np.diff(line.get_ydata(), prepend=0) == pytest.approx(gap)
     assert legend_of(figure) == [figures.LABELS[name] for name in ("gjr_fhs", "cond_ldm", "vix_scaled")]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_data_of_a_figure_draw_it_again_byte_for_byte(name, tmp_path):
+    figure = DRAWN[name][0]()
+    figures.record.save_data(figure, tmp_path / "figdata/fig")
+    again = figures.redraw(tmp_path / "figdata/fig")
+    for each, to in ((figure, "first"), (again, "again")):
+        figures.files.export(each, tmp_path / to / "fig", ("pdf",))
+        figures.record.save_data(each, tmp_path / to / "fig")
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_fits_a_narrow_page(name):
+    designed = DRAWN[name][0]()
+    with figures.style.page(3.4):
+        figure = DRAWN[name][0]()
+    assert figure.get_figwidth() == 3.4
+    assert len(figure.axes) == len(designed.axes)
+    assert sum(len(axis.lines) for axis in figure.axes) == sum(len(axis.lines) for axis in designed.axes)
+    figure.canvas.draw()
+    for legend in figure.legends:
+        box = legend.get_window_extent().transformed(figure.transFigure.inverted())
+        assert box.x0 > -0.01, "the legend is wider than the page"
+        assert box.x1 < 1.01
+    rows = [[axis.get_gridspec().nrows for axis in each.axes if axis.get_subplotspec()] for each in (figure, designed)]
+    if set(rows[1]) == {1} and len(rows[1]) > 1:  # panels that stood side by side stand below each other
+        assert min(rows[0]) > 1
+
+
+def test_the_page_is_as_designed_again_afterwards():
+    with pytest.raises(ValueError, match="figure size"), figures.style.page(-1.0):
+        DRAWN["acf"][0]()
+    assert DRAWN["acf"][0]().get_figwidth() == 7.0
+
+
+def test_the_data_of_a_figure_are_what_is_seen(tmp_path):
+    given = samples(*SOME)
+    figures.save(figures.acf(given, max_lag=12), tmp_path / "figures/fig")
+    rows = pd.read_csv(tmp_path / "figdata/fig.csv")
+    for model, sample in given.items():
+        shown = rows[(rows["panel"] == "2: autocorrelation of |r|") & (rows["series"] == figures.LABELS[model])]
+        assert list(shown["x"]) == list(range(1, 13))
+        np.testing.assert_allclose(shown["y"], metrics.pooled_acf(np.abs(sample), max_lag=12), rtol=1e-5)
+        assert set(shown["colour"]) == {figures.COLOURS[model].lower()}
+
+
+def test_data_of_bars_points_bands_and_maps_are_there(tmp_path):
+    kinds = {"stress_share": "bar", "latent_space": "point", "fan": "band", "sweep": "map", "scorecard": "map"}
+    for name, kind in kinds.items():
+        figures.save(DRAWN[name][0](), tmp_path / f"figures/{name}")
+        assert kind in set(pd.read_csv(tmp_path / f"figdata/{name}.csv")["kind"])
+    bars = pd.read_csv(tmp_path / "figdata/stress_share.csv").query("kind == 'bar'")
+    assert list(bars["series"].unique()) == list(SPLITS)
+    cells = pd.read_csv(tmp_path / "figdata/sweep.csv").query("panel == '1: VIX 15, w = 1'")
+    found = {(row.x, row.y): row.value for row in cells.itertuples()}
+    for (column, temperature), (line, scale) in itertools.product(enumerate((1.0, 1.4)), enumerate((0.5, 1.0, 2.0))):
+        assert found[column, line] == pytest.approx(sweep_ratio(15.0, 1.0, temperature, scale), rel=1e-4)
+
+
+def test_a_figure_of_ones_own_has_what_is_seen_alone(tmp_path):
+    figure = Figure()
+    figure.subplots().plot([1, 2, 3], label="mine")
+    figures.save(figure, tmp_path / "figures/own")
+    assert [path.name for path in (tmp_path / "figdata").iterdir()] == ["own.csv"]
+    assert list(pd.read_csv(tmp_path / "figdata/own.csv")["series"]) == 3 * ["mine"]
+
+
+def test_every_kind_of_argument_comes_back_as_it_was(tmp_path):
+    day = pd.Timestamp("2020-03-16")
+    table = pd.DataFrame(
+        {"a": [1, 2], "b": ["x", ""], "c": [0.1, np.nan], "d": [True, False], "e": [day, day]}, index=[3, 5]
+    )
+    given = {"t": table, 1.5: [None, "text", np.inf, np.float32(0.1)], ("k", "end"): (np.arange(3), {"day": day})}
+    arrays: dict = {}
+    back = figures.record.restored(figures.record.plain(given, "given", arrays), arrays)
+    assert all(array.dtype != object for array in arrays.values())
+    pd.testing.assert_frame_equal(back["t"], table, check_dtype=False)
+    assert back[1.5] == [None, "text", np.inf, float(np.float32(0.1))]
+    numbers, inner = back["k", "end"]
+    assert isinstance(back["k", "end"], tuple)
+    assert np.array_equal(numbers, np.arange(3))
+    assert inner["day"] == np.datetime64(day)
+
+
+def test_a_column_of_several_types_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="several types"):
+        figures.record.plain(pd.DataFrame({"a": [1, {}]}), "a", {})

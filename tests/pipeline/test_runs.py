@@ -70,7 +70,7 @@ def test_a_run_that_fails_while_writing_leaves_no_complete_folder(repository):
         run.save({"a.json": {"v": 2}, "b.json": {"v": float("nan")}})
     assert not (run.folder / artefacts.SUMS).exists()
     assert not list(run.folder.glob(".*partial"))
-    with pytest.raises(artefacts.MissingArtefact, match=r"run notebooks/01_data\.ipynb first"):
+    with pytest.raises(artefacts.MissingArtefact, match=r"Run notebooks/01_data\.ipynb first"):
         opened("02_windows").load("01_data")
 
 
