@@ -62,11 +62,11 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 # Also where the environment is gone again, git must be able to read what it tracks: without it notebooks stay as they are.
-STRIP := if [ -x $(BIN)/nbstripout ]; then $(BIN)/nbstripout --keep-id --extra-keys "metadata.language_info.version"; else cat; fi
+STRIP := if [ -x $(BIN)/nbstripout ]; then $(BIN)/nbstripout --keep-id --extra-keys metadata.language_info; else cat; fi
 
 lab: .venv/installed
 	-git config filter.notebook.clean '$(STRIP)'
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --FileContentsManager.post_save_hook=chaoslib.pipeline.saving.refresh_git notebooks
 
 comma := ,
 FIRST_SEED = $(or $(firstword $(subst $(comma), ,$(SEEDS))),0)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from project import Workflow
 
+from chaoslib.pipeline import saving
+
 pytestmark = pytest.mark.end_to_end
 
 CHAPTERS = """01_data 02_windows 03_vae 04_probe 05_latents 06_diffusion 07_conditional 08_timegan 09_evaluation 10_scorecard
@@ -129,14 +131,17 @@ def test_git_sees_no_outputs_that_lab_saved(root, tmp_path):
     for number, cell in enumerate(notebook["cells"]):
         if cell["cell_type"] == "code":
             cell |= {"outputs": [stream], "execution_count": number + 1}
-            cell["metadata"] |= {"execution": {"iopub.status.busy": "now"}, "trusted": True}
+            cell["metadata"]["execution"] = {"iopub.status.busy": "now"}
     kernel = {"codemirror_mode": {"name": "ipython", "version": 3}, "file_extension": ".py", "mimetype": "text/x-python"}
     kernel |= {"name": "python", "nbconvert_exporter": "python", "pygments_lexer": "ipython3", "version": "3.11.7"}
     notebook["metadata"] |= {"language_info": kernel, "widgets": {"application/vnd.jupyter.widget-state+json": {}}}
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    assert git("diff", "notebooks") == ""
+    saving.refresh_git(str(path), {"type": "notebook"})
     assert git("status", "--porcelain", "notebooks") == ""
     assert git("diff", "notebooks") == ""
     path.write_text(path.read_text().replace("EPOCHS: int = 200", "EPOCHS: int = 20"))
-    assert git("status", "--porcelain", "notebooks") == " M notebooks/03_vae.ipynb\n"
+    saving.refresh_git(str(path), {"type": "notebook"})
+    assert git("status", "--porcelain", "notebooks") == " M notebooks/03_vae.ipynb\n"  # not staged
     (project.folder / ".venv/bin/nbstripout").unlink()  # as after `make clean`: nothing is lost
     assert "EPOCHS: int = 20" in git("diff", "notebooks")
