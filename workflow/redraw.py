@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    log.setLevel(logging.INFO)  # its own lines, not those of the fonts
     try:
         main()
     except (OSError, ValueError, json.JSONDecodeError, artefacts.StaleArtefact) as error:

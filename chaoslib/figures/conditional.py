@@ -112,7 +112,7 @@ def calibration(rows: pd.DataFrame) -> Figure:
 def conditional_laws(generated: dict[float, np.ndarray], real: dict[float, np.ndarray]) -> Figure:
     """Histogram of daily returns and autocorrelation of |r| at each VIX, generated and real windows (N, L)."""
     count = len(generated)
-    figure, axes = canvas(2, count, width=TWO_COLUMNS, height=3.4, sharey="row")
+    figure, axes = canvas(2, count, width=TWO_COLUMNS, height=3.4, breaks=count % 2 == 0, sharey="row")
     for number, vix in enumerate(generated):
         top, bottom = axes[number], axes[count + number]
         reach = PERCENT * np.quantile(np.abs(real[vix]), 0.999)

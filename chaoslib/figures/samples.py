@@ -22,7 +22,7 @@ def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> 
     """Cumulative returns of `shown` windows of each model, with the central 90 % of all of them, in percent."""
     columns = 4
     rows = -(-len(samples) // columns)
-    figure, axes = canvas(rows, columns, width=TWO_COLUMNS, height=1.65 * rows, sharex=True, sharey=True)
+    figure, axes = canvas(rows, columns, width=TWO_COLUMNS, height=1.65 * rows, breaks=True, sharex=True, sharey=True)
     rng = np.random.default_rng(seed)
     for axis, (name, windows) in zip(axes, samples.items(), strict=False):
         levels = PERCENT * np.cumsum(windows, axis=1)

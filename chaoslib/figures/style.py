@@ -2,9 +2,11 @@
 
 import functools
 import inspect
+import textwrap
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -87,12 +89,18 @@ def page(width: float | None):
         PAGE.reset(token)
 
 
-def canvas(rows: int, columns: int, *, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
-    """A figure that a notebook shows once, and its axes as a flat array."""
+def canvas(
+    rows: int, columns: int, *, width: float, height: float, breaks: bool | None = None, **options
+) -> tuple[Figure, np.ndarray]:
+    """A figure that a notebook shows once, and its axes as a flat array.
+
+    breaks : whether panels may stand in other rows on a narrower page; those of one row may, those of a grid may not
+    """
     asked, wanted = PAGE.get() or width, rows * columns
-    if rows == 1 and (fitting := max(1, round(columns * asked / width))) < columns:
-        rows, columns = -(-columns // fitting), fitting
-        height *= rows
+    fitting = max(1, round(columns * asked / width))
+    if (rows == 1 if breaks is None else breaks) and fitting < columns:
+        height *= -(-wanted // fitting) / rows
+        rows, columns = -(-wanted // fitting), fitting
         options.pop("width_ratios", None)
     elif asked > width:
         height *= asked / width
@@ -101,6 +109,25 @@ def canvas(rows: int, columns: int, *, width: float, height: float, **options) -
     for axis in axes.ravel()[wanted:]:
         axis.remove()
     return figure, axes.ravel()[:wanted]
+
+
+def fit(figure: Figure) -> None:
+    """What a narrower page asks of labels: titles in several lines, fewer days, a label for each row that shares one."""
+    panels = [axis for axis in figure.axes if axis.get_subplotspec()]
+    labels = [axis.get_ylabel() for axis in panels]
+    for axis in panels:
+        letters = int(axis.get_position().width * figure.get_figwidth() * 72 / (0.55 * STYLE["axes.titlesize"]))
+        axis.set_title(
+            "\n".join(textwrap.fill(line, letters) for line in axis.get_title(loc="left").splitlines()), loc="left"
+        )
+        axis.set_xlabel(textwrap.fill(axis.get_xlabel(), letters))
+        if isinstance(axis.xaxis.get_major_locator(), mdates.AutoDateLocator):
+            days = mdates.AutoDateLocator(minticks=2, maxticks=4)
+            axis.xaxis.set_major_locator(days)
+            axis.xaxis.set_major_formatter(mdates.ConciseDateFormatter(days))
+        is_shared = axis.get_shared_y_axes().joined(axis, panels[0])
+        if is_shared and axis.get_subplotspec().is_first_col() and not any(labels[1:]):
+            axis.set_ylabel(labels[0])
 
 
 def legend_below(figure: Figure, handles: list, labels: list[str], *, ncols: int) -> None:
@@ -116,6 +143,8 @@ def styled(draw):
     def wrapper(*args, **kwargs):
         with plt.rc_context(STYLE):
             figure = draw(*args, **kwargs)
+            if PAGE.get():
+                fit(figure)
         figure.drawn_by = draw.__name__
         figure.drawn_from = dict(inspect.signature(draw).bind(*args, **kwargs).arguments)
         return figure

@@ -123,7 +123,7 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
 
     band : `acf_abs_mae` (copies, lags), autocorrelations of |r| of copies of history, drawn as their central 95 %
     """
-    figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.4)
+    figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.4, breaks=True)
     shares = np.geomspace(2e-4, 0.3, 60)
     for name, windows in samples.items():
         style = {"color": COLOURS[name], "linewidth": line_width(name)}
