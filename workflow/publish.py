@@ -166,21 +166,29 @@ def few_colours(png: str, colours: int = 128) -> str:
     return base64.b64encode(small.getvalue()).decode() + "\n"
 
 
-def clean_notebook(text: str, run_dir: Path) -> str:
-    """An executed notebook without papermill's clock times and this machine's run folder, and with lighter pictures."""
-    notebook = json.loads(text)
-    for key in ("papermill", "widgets"):  # clock times; the state of sliders, which need a kernel anyway
-        notebook["metadata"].pop(key, None)
+def clean_notebook(executed: str, source: str, run_dir: Path) -> str:
+    """A source notebook with the outputs of its execution, without papermill's clock times and this machine's run folder.
+
+    The prose and the comments are those of the source: editing them runs nothing. Pictures become lighter.
+    """
+    notebook, ran = json.loads(source), json.loads(executed)
+    done = {cell["id"]: cell for cell in ran["cells"] if cell["cell_type"] == "code"}
+    injected = [cell for cell in ran["cells"] if "injected-parameters" in cell["metadata"].get("tags", [])]
+    cells = []
     for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {key: done[cell["id"]][key] for key in ("execution_count", "outputs")}
+        cells += [cell, *(injected if "parameters" in cell["metadata"].get("tags", []) else [])]
+    for cell in cells:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
         for data in (output.get("data", {}) for output in cell.get("outputs", [])):
             if "image/png" in data:
                 data["image/png"] = few_colours(data["image/png"])
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            source = "".join(cell["source"])
-            source = re.sub(r'RUN_DIR = ".*"', f'RUN_DIR = "{shown_place(run_dir)}"', source)
-            cell["source"] = source.splitlines(keepends=True)
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    for cell in injected:
+        text = re.sub(r'RUN_DIR = ".*"', f'RUN_DIR = "{shown_place(run_dir)}"', "".join(cell["source"]))
+        cell["source"] = text.splitlines(keepends=True)
+    metadata = {key: value for key, value in ran["metadata"].items() if key not in ("papermill", "widgets")}
+    return json.dumps(notebook | {"cells": cells, "metadata": metadata}, indent=1, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -200,7 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
         shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
         for place, node in shown.items():
             executed = (options.run_dir / "logs" / f"{place}.ipynb").read_text()
-            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, options.run_dir))
+            source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
+            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, options.run_dir))
         for path in options.executed.glob("*.ipynb"):
             if path.stem not in shown.values():
                 path.unlink()
