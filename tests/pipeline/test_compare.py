@@ -1,0 +1,163 @@
+"""A run's tables against the published ones: runs made of the committed tables, changed in known ways."""
+
+import importlib.util
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chaoslib.pipeline import artefacts, files
+
+SEEDED = ("distances", "referees", "crps", "conditional", "backtest", "stress", "probe")
+
+
+@pytest.fixture
+def compare(root, monkeypatch):
+    """The script, with the tables of the work tree as the published ones: a test needs no git."""
+    spec = importlib.util.spec_from_file_location("compare", root / "workflow/compare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    texts = {path.stem: path.read_text() for path in (root / "figures/paper/tables").glob("*.csv")}
+    metadata = json.loads((root / "figures/paper/run_metadata.json").read_text())
+    module.texts = texts
+    monkeypatch.setattr(module, "published_tables", lambda revision: (texts, metadata))
+    return module
+
+
+def run_of(folder, root, tables: dict[str, str | pd.DataFrame], **params) -> None:
+    """A finished stage that wrote these tables."""
+    place = folder / "09_evaluation"
+    (place / "tables").mkdir(parents=True)
+    for name, table in tables.items():
+        if isinstance(table, str):
+            (place / f"tables/{name}.csv").write_text(table)
+        else:
+            files.write(place / f"tables/{name}.csv", table)
+    outputs = {f"tables/{name}.csv": files.sha256(place / f"tables/{name}.csv") for name in tables}
+    metadata = json.loads((root / "figures/paper/run_metadata.json").read_text())
+    shared = {key: values[0] for key, values in metadata["environment"].items()}
+    meta = metadata["nodes"]["09_evaluation"] | shared | {"outputs": outputs}
+    files.write(place / "meta.json", meta | {"params": meta["params"] | params})
+    files.write(place / artefacts.META_SUM, f"{files.sha256(place / 'meta.json')}  meta.json\n")
+    files.write(place / artefacts.SUMS, "".join(f"{digest}  {name}\n" for name, digest in outputs.items()))
+
+
+def changed(compare, change, names=SEEDED) -> dict:
+    """The published tables, some of them changed by a function of their name and frame."""
+    frames = {name: pd.read_csv(io.StringIO(compare.texts[name])) for name in names}
+    return compare.texts | {name: change(name, frame) for name, frame in frames.items()}
+
+
+def verdicts(text: str) -> dict[str, str]:
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    return {row[0].strip("| `"): row[1] for row in rows}
+
+
+def test_the_same_tables_are_identical_and_change_nothing(compare, root, tmp_path, capsys):
+    run_of(tmp_path, root, compare.texts)
+    assert compare.main([str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert set(verdicts(text).values()) == {"identical"}
+    assert set(verdicts(text)) == set(compare.texts) - compare.UNCOMPARED
+    assert "| torch | 2.13.0+cpu | the same |" in text
+    assert "settings differ" not in text
+
+
+def test_every_statement_can_be_asked_of_the_published_tables(compare):
+    frames = {name: pd.read_csv(io.StringIO(text)) for name, text in compare.texts.items()}
+    said = list(compare.statements(frames))
+    assert len(dict(said)) == len(said) > 50
+
+
+def test_last_bits_of_another_processor_change_nothing(compare, root, tmp_path, capsys):
+    def shaken(name, frame):
+        rng = np.random.default_rng(0)
+        for column in frame.select_dtypes("float"):
+            if column not in compare.KEYS:
+                frame[column] *= 1 + 1e-6 * rng.standard_normal(len(frame))
+        return frame
+
+    run_of(tmp_path, root, changed(compare, shaken))
+    assert compare.main([str(tmp_path)]) == 0
+    found = verdicts(capsys.readouterr().out)
+    assert {found[name] for name in SEEDED} <= {"identical", "equal to four digits"}
+
+
+def test_other_seeds_lie_within_the_spread_over_seeds(compare, root, tmp_path, capsys):
+    """Seeds 3, 4, 5, each number drawn around the published mean with the published spread."""
+
+    def redrawn(name, frame):
+        rng = np.random.default_rng(1)
+        keys = [key for key in compare.KEYS if key in frame]
+        for column in frame.select_dtypes("float"):
+            if column not in keys:
+                groups = frame.groupby(keys, dropna=False)[column]
+                noise = groups.transform("std").fillna(0) * rng.standard_normal(len(frame))
+                frame[column] = groups.transform("mean") + noise
+        return frame.assign(seed=frame["seed"] + 3)
+
+    run_of(tmp_path, root, changed(compare, redrawn, ("distances",)))
+    compare.main([str(tmp_path)])
+    assert verdicts(capsys.readouterr().out)["distances"] == "within the spread over seeds"
+
+
+def test_some_of_the_seeds_are_held_against_themselves(compare, root, tmp_path, capsys):
+    run_of(tmp_path, root, changed(compare, lambda name, frame: frame[frame["seed"] == 0]))
+    compare.main([str(tmp_path)])
+    found = verdicts(capsys.readouterr().out)
+    assert {found[name] for name in SEEDED} == {"equal to four digits"}
+
+
+def test_a_planted_fault_is_beyond_the_spread_and_changes_a_verdict(compare, root, tmp_path, capsys):
+    """Samples of one model scaled by 1.2."""
+
+    def scaled(name, frame):
+        hit = (frame["model"] == "ldm_post") & frame["metric"].isin(["std_ratio", "vol_sd_ratio"])
+        frame.loc[hit, "value"] *= 1.2
+        frame.loc[hit, "distance"] = (frame.loc[hit, "value"] - 1).abs()
+        return frame
+
+    run_of(tmp_path, root, changed(compare, scaled, ("distances",)))
+    assert compare.main([str(tmp_path)]) == 1
+    text = capsys.readouterr().out
+    assert (
+        "CHANGED: ldm_post has the scale and the spread of volatility within a tenth on every seed: published True" in text
+    )
+    assert "ldm_mu has" not in text.split("CHANGED")[1]
+
+
+def test_a_fault_in_one_column_is_beyond_the_spread(compare, root, tmp_path, capsys):
+    run_of(
+        tmp_path,
+        root,
+        changed(compare, lambda name, frame: frame.assign(es_99=2 * frame["es_99"]), ("stress",)),
+    )
+    compare.main([str(tmp_path)])
+    assert verdicts(capsys.readouterr().out)["stress"].endswith("of its numbers, most of es_99")
+
+
+def test_rows_and_tables_that_are_missing_are_counted(compare, root, tmp_path, capsys):
+    tables = changed(compare, lambda name, frame: frame[frame["model"] != "ldm_mu"], ("distances",))
+    del tables["backtest"]
+    run_of(tmp_path, root, tables, N_SAMPLES=10)
+    assert compare.main([str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert verdicts(text)["backtest"] == "not in this run"
+    assert "numbers are in only one of the two" in verdicts(text)["distances"]
+    assert "could not be asked" in text
+    assert "1 settings differ, for instance 09_evaluation N_SAMPLES: 10 (published: 5000)" in text
+
+
+def test_a_folder_without_tables_is_an_error(compare, tmp_path):
+    with pytest.raises(artefacts.MissingArtefact, match=r"no table in .*make reproduce"):
+        compare.main([str(tmp_path)])
+
+
+def test_a_table_that_was_changed_after_its_run_is_refused(compare, root, tmp_path):
+    run_of(tmp_path, root, compare.texts)
+    path = tmp_path / "09_evaluation/tables/crps.csv"
+    path.write_text(path.read_text().replace("1", "2", 1))
+    with pytest.raises(artefacts.StaleArtefact, match=r"crps\.csv is missing or was changed"):
+        compare.main([str(tmp_path)])
