@@ -81,7 +81,7 @@ compare: .venv/installed
 
 test-hand: .venv/installed
 	$(BIN)/python -m pip install --quiet playwright
-	$(BIN)/python tests/hand/walk.py
+	$(BIN)/python tests/walk_lab.py
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py

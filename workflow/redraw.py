@@ -32,7 +32,7 @@ def recorded(run_dir: Path, seed: int) -> dict[str, artefacts.Artefact]:
             artefact = artefacts.Artefact(folder)
             names = (Path(name) for name in artefact.sums if name.startswith("figdata/"))
             found |= {name.stem: artefact for name in names if name.suffix == ".json"}
-    if not found:
+    if not found or not (run_dir / f"seed{seed}").is_dir():
         raise artefacts.MissingArtefact(
             f"no figure data of seed {seed} in {run_dir}: run `make reproduce` first, or `make quick` and add PROFILE=quick"
         )

@@ -7,10 +7,18 @@ paper's or the quick one, never from both. Parts that do not belong together sto
 from pathlib import Path
 
 from chaoslib.pipeline import stages
-from chaoslib.pipeline.artefacts import SUMS, Artefact, StaleArtefact
+from chaoslib.pipeline.artefacts import SUMS, Artefact
 
 LAB = "lab"
 FINISHED = ("paper/sp500_logret", "quick/sp500_logret")  # beside the lab, in order of preference
+
+
+class Gone(LookupError):
+    """`made` was made from a version of `origin`, both of them places, that is not there any more."""
+
+    def __init__(self, made: str, origin: str):
+        super().__init__(f"{made} was made from another version of {origin}")
+        self.origin = origin
 
 
 def settle(root: Path, stage: str, params: dict) -> dict[str, object]:
@@ -56,7 +64,7 @@ def ancestry(artefact: Artefact, bases: list[Path], known: dict[Path, dict[str, 
     """place -> digest of everything that an artefact was made from, all the way up.
 
     bases : run folders in which its origins may lie; known : answers given before, by folder
-    Raises StaleArtefact when one of the origins is in none of them as it was.
+    Raises Gone when one of the origins is in none of them as it was.
     """
     if artefact.folder not in known:
         found = {}
@@ -64,7 +72,7 @@ def ancestry(artefact: Artefact, bases: list[Path], known: dict[Path, dict[str, 
             origins = [Artefact(base / place) for base in bases if is_finished(base / place)]
             same = next((origin for origin in origins if origin.digest == digest), None)
             if same is None:
-                raise StaleArtefact(f"{artefact.meta['node']} was made from another version of {place}")
+                raise Gone(stages.place(artefact.meta["node"], artefact.meta["seed"]), place)
             found |= {place: digest} | ancestry(same, bases, known)
         known[artefact.folder] = found
     return known[artefact.folder]

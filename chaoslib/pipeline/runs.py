@@ -177,8 +177,8 @@ class Run:
             bases += [self.base.parent / name for name in hand.FINISHED]
         try:
             origins = hand.ancestry(artefact, bases, self.known)
-        except StaleArtefact as error:
-            return artefact, str(error), {place}
+        except hand.Gone as gone:
+            return artefact, str(gone), hand.between(self.root, self.seeds, gone.origin, place)
         clash = hand.clash((place, artefact.digest), origins, self.read, data_alone="SEEDS" in self.params)
         if clash:
             made, origin = clash
@@ -190,7 +190,7 @@ class Run:
     def how_to_mend(self, what: str, places: set[str]) -> str:
         """A message on parts that do not belong together."""
         if not self.by_hand:
-            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(min(places)))}.ipynb again"
+            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(max(places)))}.ipynb again"
         lines = hand.commands(self.root, places)
         lab = self.show(self.base)
         return (

@@ -139,6 +139,18 @@ def test_what_was_made_from_something_that_is_gone_is_refused(repository):
         opened(repository, "05_latents.gaussian")
 
 
+def test_after_training_again_every_chapter_in_between_is_named(repository):
+    for content in ("first", "second"):
+        for node in CHAIN if content == "first" else CHAIN[:3]:
+            made(repository, node, content=content)
+    with pytest.raises(artefacts.StaleArtefact) as refused:
+        opened(repository, "06_diffusion.post")
+    lines = [line.split()[1] for line in str(refused.value).splitlines() if line.startswith("  papermill")]
+    assert lines == ["notebooks/04_probe.ipynb", "notebooks/05_latents.ipynb"]
+    for node in CHAIN[3:]:
+        made(repository, node, content="second")
+
+
 def test_the_main_chain_runs_with_nothing_run_before(repository, caplog):
     for node in CHAIN:
         made(repository, node)

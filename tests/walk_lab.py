@@ -1,6 +1,6 @@
 """Step through all chapters in a real JupyterLab, as a reader does: Run All in number order, save, and ask git.
 
-python tests/hand/walk.py [--after quick nothing] [--chapters 01 02]
+python tests/walk_lab.py [--after quick nothing] [--chapters 01 02]
 
 Needs Playwright, which `make test-hand` installs, and Chromium (Debian: chromium; else CHROMIUM=/path/to/it). Works in a
 clone of the last commit, in a temporary folder. Prints a line a chapter; screenshots go to runs/hand.
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync""".split()
 READY = (
