@@ -16,6 +16,7 @@ import yaml
 
 from chaoslib import figures
 from chaoslib.evaluation import tables
+from chaoslib.figures.files import SUFFIXES, export
 from chaoslib.market import data
 from chaoslib.pipeline import files, runs
 from chaoslib.stress import backtest
@@ -49,7 +50,7 @@ def gather(to: Path, yearly: list[Path], params: dict) -> None:
     for name, content in written.items():
         files.write(to / name, content)
     near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
-    figures.save(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward")
+    export(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward", SUFFIXES)
     logging.info("gathered %d years in %s", len(years), to)
 
 

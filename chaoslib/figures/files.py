@@ -20,7 +20,7 @@ def save(figure: Figure, path: Path | None) -> Figure:
     """
     if path is not None:
         export(figure, path, SUFFIXES)
-        save_data(figure, path.parents[1] / "figdata" / path.name)
+        save_data(figure, path.parent.parent / "figdata" / path.name)
     return figure
 
 
@@ -37,11 +37,15 @@ def export(figure: Figure, path: Path, suffixes: tuple[str, ...]) -> None:
             figure.savefig(partial, format=suffix, metadata=undated.get(suffix, {}), dpi=200)
 
 
-def redraw(path: Path, *, width: float | None = None) -> Figure:
+def redraw(path: Path | str, *, width: float | None = None) -> Figure:
     """Draw a figure again from the data that `save` wrote at `path`, a file of `figdata` without suffix.
 
     width : of the page, in inches; None: as designed
+    Raises ValueError when no function of this package drew it.
     """
-    name, arguments = read_data(path)
+    name, arguments = read_data(Path(path))
+    draw = getattr(figures, name, None)
+    if not hasattr(draw, "__wrapped__"):
+        raise ValueError(f"{path}.json names {name}, which is no figure of this package")
     with page(width):
-        return getattr(figures, name)(**arguments)
+        return draw(**arguments)

@@ -1,18 +1,22 @@
 """The data behind a figure, as files: enough to draw it again, here or in another tool.
 
 `<name>.json` says which function drew the figure and with which arguments, `<name>.npz` holds their arrays, exactly;
-`<name>.csv` holds what is seen, in the units of the axes: one row a point, with its panel and series.
+`<name>.csv` holds what is seen, in the units of the axes and without lines of reference: one row a point.
 """
 
 import datetime
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.dates import DateLocator, num2date
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from chaoslib.pipeline.files import write
 
@@ -26,6 +30,8 @@ def save_data(figure: Figure, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path.with_name(f"{path.name}.csv"), seen(figure))
+    for suffix in ("json", "npz"):  # of another figure that had this name
+        path.with_name(f"{path.name}.{suffix}").unlink(missing_ok=True)
     if hasattr(figure, "drawn_by"):
         arrays: dict[str, np.ndarray] = {}
         arguments = {key: plain(value, key, arrays) for key, value in figure.drawn_from.items()}
@@ -42,35 +48,45 @@ def read_data(path: Path) -> tuple[str, dict[str, object]]:
 
 
 def plain(value, name: str, arrays: dict[str, np.ndarray]):
-    """A value as JSON can hold it; arrays and columns go to `arrays` under a name that says where they belong."""
-    if isinstance(value, np.ndarray | pd.Series | pd.Index):
-        arrays[name] = exact(np.asarray(value))
-        return {"array": name}
+    """A value as JSON can hold it; arrays and columns go to `arrays` under a name that says where they belong.
+
+    Raises TypeError for what would not come back as it was.
+    """
     if isinstance(value, pd.DataFrame):
+        if value.columns.has_duplicates or not all(isinstance(column, str) for column in value):
+            raise TypeError(f"{name}: a table of a figure needs columns with names of their own")
         columns = {column: plain(value[column], f"{name}/{column}", arrays) for column in value}
         return {"table": columns, "index": plain(value.index, f"{name}/(index)", arrays)}
+    if isinstance(value, np.ndarray | pd.Series | pd.Index) and not isinstance(value, np.ma.MaskedArray | pd.MultiIndex):
+        array = np.asarray(value)
+        if array.dtype == object and not all(isinstance(each, str) for each in array.ravel()):
+            return plain(array.tolist(), name, arrays)
+        return {"array": added(array.astype(str) if array.dtype == object else array, name, arrays)}
     if isinstance(value, dict):
         named = {key: "_".join(map(str, key)) if isinstance(key, tuple) else f"{key}" for key in value}
-        return {"dict": [[plain(k, name, arrays), plain(v, f"{name}/{named[k]}", arrays)] for k, v in value.items()]}
+        return {
+            "dict": [
+                [plain(k, f"{name}/{named[k]}", arrays), plain(v, f"{name}/{named[k]}", arrays)] for k, v in value.items()
+            ]
+        }
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [plain(each, f"{name}/{number}", arrays) for number, each in enumerate(value)]}
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
-        value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or type(value) in (str, bool, int, float):
         return value
-    arrays[name] = np.asarray(np.datetime64(value) if isinstance(value, datetime.date) else exact(np.asarray(value)))
-    return {"scalar": name}
+    if isinstance(value, np.generic | datetime.date):
+        return {"scalar": added(np.asarray(value if isinstance(value, np.generic) else np.datetime64(value)), name, arrays)}
+    raise TypeError(f"{name}: a figure was drawn from a {type(value).__name__}, which its data cannot hold")
 
 
-def exact(array: np.ndarray) -> np.ndarray:
-    """An array that a file can hold without pickling. Raises TypeError for a column of several types."""
-    array = np.array(array.tolist()) if array.dtype == object else array
-    if array.dtype == object:
-        raise TypeError("a figure's data hold a column of several types: give it numbers, texts or days")
-    return array
+def added(array: np.ndarray, name: str, arrays: dict[str, np.ndarray]) -> str:
+    """The name under which an array was added: its own, or one more where that is taken."""
+    while name in arrays:
+        name += "'"
+    arrays[name] = array
+    return name
 
 
 def restored(value, arrays: dict[str, np.ndarray]):
@@ -92,9 +108,10 @@ def restored(value, arrays: dict[str, np.ndarray]):
 
 
 def seen(figure: Figure) -> pd.DataFrame:
-    """What a figure shows: lines, points, bands, bars and maps of every panel, a row a point.
+    """What a figure shows: lines, points, bands, bars and maps of every panel, a row a point; not its lines of reference.
 
-    A series without a name of its own in a panel has its colour, by which other panels or the legend name it.
+    A series without a name of its own in a panel has its colour, by which other panels or the legend name it. Positions
+    that the axis names have that name, days are ISO dates.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for number, axis in enumerate(axis for axis in figure.axes if axis.get_label() != "<colorbar>"):
@@ -102,10 +119,23 @@ def seen(figure: Figure) -> pd.DataFrame:
         groups = {bar: container.get_label() for container in axis.containers for bar in container}
         for kind, artist, points, values in shapes(axis):
             label = groups.get(artist, artist.get_label())
-            part = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "value": np.nan if values is None else values})
+            place = {"x": named(axis.xaxis, points[:, 0]), "y": named(axis.yaxis, points[:, 1])}
+            part = pd.DataFrame(place | {"value": np.nan if values is None else values})
             part = part.assign(panel=f"{number + 1}: {panel}", series="" if label.startswith("_") else label, kind=kind)
             parts.append(part.assign(colour=colour_of(artist))[COLUMNS])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def named(axis: Axis, positions: np.ndarray) -> np.ndarray | list[str]:
+    """Positions along an axis as its labels say them: days, the names of a category, or numbers as they are."""
+    if isinstance(axis.get_major_locator(), DateLocator):
+        return [f"{day:%Y-%m-%d}" for day in num2date(positions)]
+    fixed = isinstance(axis.get_major_locator(), FixedLocator)
+    texts = [label.get_text() for label in axis.get_ticklabels()] if fixed else []
+    if any(re.search(r"[a-z]{3}", text) for text in texts):
+        ticks = np.asarray(axis.get_ticklocs())
+        return [texts[int(np.abs(ticks - position).argmin())] for position in positions]
+    return positions
 
 
 def colour_of(artist) -> str:

@@ -4,6 +4,8 @@ What was run by hand lies in runs/lab and is used by hand. Whatever else is need
 paper's or the quick one, never from both. Parts that do not belong together stop with the commands that mend it.
 """
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from chaoslib.pipeline import stages
@@ -21,25 +23,31 @@ class Gone(LookupError):
         self.origin = origin
 
 
-def settle(root: Path, stage: str, params: dict) -> dict[str, object]:
-    """Values that replace those of the parameters cell: of the variant that is named, then small ones when SHORT.
+def settle(root: Path, stage: str, params: dict) -> tuple[dict[str, object], dict[str, object]]:
+    """Values that replace those of the parameters cell: of the VARIANT that is named, then small ones while SHORT is True.
 
-    A value that the reader changed stays: only those are replaced that are still the published ones.
+    A value that the reader changed stays: only those are replaced that are as some variant has them, the one that the
+    cell agrees with most.
     """
-    own = stages.parameter_cell(root / "notebooks" / f"{stage}.ipynb").get("VARIANT", (str, ""))[1]
+    variants = {node.partition(".")[2]: node for node in stages.nodes(root) if stages.stage_of(node) == stage}
 
-    def published(profile: str, variant: str) -> dict:
-        path = root / "params" / profile / f"{stage}{'.' if variant else ''}{variant}.yaml"
+    def read(profile: str, variant: str) -> dict:
+        path = root / f"params/{profile}/{variants[variant]}.yaml"
         return stages.read_yaml(path) if path.exists() else {}
 
-    defaults = published("paper", own)
-    named = published("paper", params.get("VARIANT", own)) or defaults
-    settled = {key: value for key, value in named.items() if key != "SHORT" and is_same(params.get(key), defaults.get(key))}
-    values = params | settled
-    if params.get("SHORT"):
-        small = published("quick", params.get("VARIANT", own)) or published("quick", own)
-        settled |= {key: value for key, value in small.items() if is_same(values.get(key), named.get(key))}
-    return {key: value for key, value in settled.items() if not is_same(params.get(key), value)}
+    def agreeing(variant: str) -> int:
+        return sum(is_same(params.get(key), value) for key, value in read("paper", variant).items() if key != "VARIANT")
+
+    held = max(variants, key=lambda variant: (agreeing(variant), variant == params.get("VARIANT")))
+    named = params.get("VARIANT", held)
+    named = named if named in variants else held
+    was, published = read("paper", held), read("paper", named)
+    of_variant = {key: value for key, value in published.items() if is_same(params.get(key), was.get(key))}
+    of_variant = {key: value for key, value in of_variant.items() if key not in ("SHORT", "VARIANT")}
+    values = params | of_variant
+    small = read("quick", named) if params.get("SHORT") else {}
+    small = {key: value for key, value in small.items() if is_same(values.get(key), published.get(key))}
+    return {key: value for key, value in of_variant.items() if not is_same(params.get(key), value)}, small
 
 
 def is_same(one: object, other: object) -> bool:
@@ -48,11 +56,29 @@ def is_same(one: object, other: object) -> bool:
 
 
 def finished_run(lab: Path, places: list[str]) -> Path | None:
-    """The finished run that what is missing in the lab comes from: the first that has all of it, else most of it."""
-    missing = [place for place in places if not is_finished(lab / place)]
+    """The finished run that all comes from which some places need and the lab lacks.
+
+    The one that has most of them; then the one that what lies in the lab was made from; then the paper's.
+    """
     candidates = [lab.parent / name for name in FINISHED]
-    held = [sum(is_finished(candidate / place) for place in missing) for candidate in candidates]
-    return candidates[held.index(max(held))] if max(held) else None
+    missing = [place for place in places if not is_finished(lab / place)]
+    outside = set().union(*(origins_outside(lab, place) for place in places if place not in missing))
+
+    def held(base: Path) -> tuple[int, int]:
+        same = sum(is_finished(base / place) and Artefact(base / place).digest == digest for place, digest in outside)
+        return sum(is_finished(base / place) for place in missing), same
+
+    best = max(candidates, key=held)  # the first of equals
+    return best if max(held(best)) else None
+
+
+def origins_outside(lab: Path, place: str) -> set[tuple[str, str]]:
+    """(place, digest) of all that something in the lab was made from and that is not there, or not as it was."""
+    found = set()
+    for origin, digest in Artefact(lab / place).meta["inputs"].items():
+        own = is_finished(lab / origin) and Artefact(lab / origin).digest == digest
+        found |= origins_outside(lab, origin) if own else {(origin, digest)}
+    return found
 
 
 def is_finished(folder: Path) -> bool:
@@ -96,51 +122,67 @@ def clash(
     return None
 
 
-def commands(root: Path, places: set[str]) -> str:
+def commands(root: Path, places: set[str], run_dir: str) -> str:
     """Shell lines that run some stages by hand, in the order of the pipeline."""
     lines = []
     order = stages.nodes(root)
+    elsewhere = "" if run_dir == f"runs/{LAB}" else f" -r RUN_DIR {shlex.quote(run_dir)}"
     for place in sorted(places, key=lambda place: (order.index(stages.node_of(place)), place)):
         stage, _, variant = stages.node_of(place).partition(".")
         line = f"  papermill notebooks/{stage}.ipynb out.ipynb -k python3" + (f" -p VARIANT {variant}" if variant else "")
-        lines.append(line + (f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else ""))
+        lines.append(line + (f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else "") + elsewhere)
     return "\n".join(lines)
 
 
-def reads_of(root: Path, seeds: list[int], place: str) -> list[str]:
-    """Places that a published stage reads; `seeds` are those of stages that gather them."""
-    params = stages.read_yaml(root / f"params/paper/{stages.node_of(place)}.yaml")
-    gathered = seeds if "SEEDS" in params else [stages.seed_of(place)]
-    return [stages.place(node, seed) for node in stages.upstream(root, params) for seed in gathered]
+class Plan:
+    """What reads what, as far as it was run: of `03_vae.*` those variants count that were.
 
+    seeds : of stages that gather them; has : whether a place was run
+    """
 
-def all_before(root: Path, seeds: list[int], places: list[str]) -> dict[str, list[str]]:
-    """place -> what it reads, for some places and everything before them, in the order of the pipeline."""
-    found, queue = {}, list(places)
-    while queue:
-        place = queue.pop()
-        if place not in found:
-            found[place] = reads_of(root, seeds, place)
-            queue += found[place]
-    order = stages.nodes(root)
-    return dict(sorted(found.items(), key=lambda item: (order.index(stages.node_of(item[0])), item[0])))
+    def __init__(self, root: Path, seeds: list[int], has: Callable[[str], bool]):
+        self.root, self.seeds, self.has, self.order = root, seeds, has, stages.nodes(root)
 
+    def reads(self, place: str) -> list[str]:
+        """Places that a published stage reads; none for a variant of the reader's own."""
+        node = stages.node_of(place)
+        if node not in self.order:
+            return []
+        params = stages.read_yaml(self.root / f"params/paper/{node}.yaml")
+        seeds, found = self.seeds if "SEEDS" in params else [stages.seed_of(place)], []
+        for value in params.values():
+            read = [stages.place(node, seed) for node in stages.upstream(self.root, {"": value}) for seed in seeds]
+            is_pattern = isinstance(value, str) and stages.PATTERN.fullmatch(value)
+            found += [each for each in read if self.has(each)] if is_pattern else read
+        return found
 
-def between(root: Path, seeds: list[int], origin: str, made: str) -> set[str]:
-    """Places to run again so that `made` is made from this `origin`: itself, and what lies between."""
-    return changed_by(all_before(root, seeds, [made]), {origin}) - {origin}
+    def before(self, places: list[str]) -> dict[str, list[str]]:
+        """place -> what it reads, for some places and everything before them, in the order of the pipeline."""
+        found, queue = {}, list(places)
+        while queue:
+            place = queue.pop()
+            if place not in found:
+                found[place] = self.reads(place)
+                queue += found[place]
+        known = {place: read for place, read in found.items() if stages.node_of(place) in self.order}
+        return dict(sorted(known.items(), key=lambda item: (self.order.index(stages.node_of(item[0])), item[0])))
 
+    def between(self, origin: str, made: str) -> set[str]:
+        """Places to run so that `made` is made from the `origin` that is there, which is run too when it is not."""
+        changed = changed_by(self.before([made]), {origin})
+        return changed - {origin} if self.has(origin) else changed
 
-def unmade(root: Path, seeds: list[int], places: list[str], has) -> set[str]:
-    """Places to run for some that were not run: themselves, what they need in turn, and what has read less than that."""
-    reads = all_before(root, seeds, places)
-    wanted, queue = set(), list(places)
-    while queue:
-        place = queue.pop()
-        if place not in wanted and not has(place):
-            wanted.add(place)
-            queue += reads[place]
-    return changed_by(reads, wanted)
+    def unmade(self, places: list[str]) -> set[str]:
+        """Places to run for some that were not: themselves, what they need in turn, and what has read less than that."""
+        reads = self.before(places)
+        wanted, queue = set(), [place for place in places if place in reads]
+        while queue:
+            place = queue.pop()
+            if place not in wanted and not self.has(place):
+                wanted.add(place)
+                queue += reads[place]
+        then = Plan(self.root, self.seeds, lambda place: self.has(place) or place in wanted)
+        return changed_by(then.before(places), wanted)
 
 
 def changed_by(reads: dict[str, list[str]], places: set[str]) -> set[str]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -35,15 +36,20 @@ def start(stage: str, namespace: dict) -> "Run":
     stages.check_params(params, stages.parameter_cell(root / "notebooks" / f"{stage}.ipynb"), source=f"{stage}.ipynb")
     show_progress()
     use_one_thread()
-    if not is_by_hand(params["RUN_DIR"]):
+    if not is_by_hand(params["RUN_DIR"]) and not params.get("SHORT"):
         return Run(stage, params, root)
-    settled = hand.settle(root, stage, params)
-    namespace.update(settled)
-    run = Run(stage, params | settled, root)
-    if run.params.get("SHORT"):
-        changes = ", ".join(f"{key} {value} (paper: {params[key]})" for key, value in settled.items() if key != "VARIANT")
+    of_variant, small = hand.settle(root, stage, params)
+    namespace.update(of_variant | small)
+    run = Run(stage, params | of_variant | small, root)
+    if of_variant:
+        log.info("variant %s: %s", params["VARIANT"], ", ".join(f"{key} {value}" for key, value in of_variant.items()))
+    elif run.node not in stages.nodes(root):
+        log.info("no params file is named %s: the settings are those of the cell above", run.node)
+    if params.get("SHORT"):
+        changes = ", ".join(f"{key} {value} (paper: {(params | of_variant)[key]})" for key, value in small.items())
         log.info("short: %s. SHORT = False in the cell above: the paper's settings", changes or "nothing is smaller here")
-    run.survey()
+    if run.by_hand:
+        run.survey()
     return run
 
 
@@ -149,8 +155,12 @@ class Run:
             return text + f"Run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first"
         seeds = {0, *(stages.seed_of(place) for place in places)}
         quick = "make quick" + (f" SEEDS={','.join(map(str, sorted(seeds)))}" if seeds != {0} else "")
-        lines = hand.commands(self.root, hand.unmade(self.root, self.seeds, places, self.has))
+        lines = hand.commands(self.root, self.plan().unmade(places), self.params["RUN_DIR"])
         return text + f"Run them all with `{quick}` (minutes), or these notebooks first, in JupyterLab or with\n{lines}"
+
+    def plan(self) -> hand.Plan:
+        """What reads what, as far as it was run."""
+        return hand.Plan(self.root, self.seeds, self.has)
 
     def load(self, node: str, *, seed: int | None = None) -> Artefact:
         """A finished upstream node, with everything it was made from checked.
@@ -172,18 +182,18 @@ class Run:
         """
         place, artefact = stages.place(node, seed), Artefact(self.resolve(node, seed))
         artefact.verify()
-        bases = [artefact.folder.parents[place.count("/")]]
-        if self.by_hand and bases == [self.base]:  # made by hand, from what was finished then
-            bases += [self.base.parent / name for name in hand.FINISHED]
-        try:
-            origins = hand.ancestry(artefact, bases, self.known)
+        base = artefact.folder.parents[place.count("/")]
+        try:  # what was made by hand may be made from the finished run too
+            origins = hand.ancestry(artefact, self.bases() if base == self.base else [base], self.known)
         except hand.Gone as gone:
-            return artefact, str(gone), hand.between(self.root, self.seeds, gone.origin, place)
+            if base != self.base:
+                raise StaleArtefact(f"{self.show(base)} is not one run: {gone}. Call `make` again for it") from None
+            return artefact, str(gone), self.plan().between(gone.origin, place)
         clash = hand.clash((place, artefact.digest), origins, self.read, data_alone="SEEDS" in self.params)
         if clash:
             made, origin = clash
             text = f"{made} was made from another {origin} than the one that is read beside it"
-            return artefact, text, hand.between(self.root, self.seeds, origin, made)
+            return artefact, text, self.plan().between(origin, made)
         self.read[place] = artefact.digest, origins
         return artefact, "", set()
 
@@ -191,11 +201,10 @@ class Run:
         """A message on parts that do not belong together."""
         if not self.by_hand:
             return f"{what}: run notebooks/{stages.stage_of(stages.node_of(max(places)))}.ipynb again"
-        lines = hand.commands(self.root, places)
-        lab = self.show(self.base)
-        return (
-            f"{what}. `rm -r {lab}` goes back to the finished run; or run again what lies between, in this order:\n{lines}"
-        )
+        lines = hand.commands(self.root, places, self.params["RUN_DIR"])
+        lab = shlex.quote(str(self.base.relative_to(self.root) if self.base.is_relative_to(self.root) else self.base))
+        back = f"`rm -r {lab}` goes back to {self.show(self.finished_run)}; or run" if self.finished_run else "Run"
+        return f"{what}. {back} again what lies between, in this order:\n{lines}"
 
     def survey(self) -> None:
         """Open all that a run by hand will read, before anything is computed, and say in one line where it lies.
@@ -298,7 +307,10 @@ def thread_count() -> int:
 def git_state(root: Path) -> str:
     """Commit of the work tree, with `+changes` when tracked files differ from it; `unknown` outside git."""
     git = ["git", "-C", str(root)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    except OSError:  # no such program
+        return "unknown"
     if commit.returncode:
         return "unknown"
     changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)

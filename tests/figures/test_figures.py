@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import json
 import pkgutil
 
 import matplotlib as mpl
@@ -818,23 +819,81 @@ def test_a_figure_of_ones_own_has_what_is_seen_alone(tmp_path):
     assert list(pd.read_csv(tmp_path / "figdata/own.csv")["series"]) == 3 * ["mine"]
 
 
-def test_every_kind_of_argument_comes_back_as_it_was(tmp_path):
+def there_and_back(value):
+    arrays: dict = {}
+    described = figures.record.plain(value, "given", arrays)
+    assert all(array.dtype != object for array in arrays.values())
+    return figures.record.restored(json.loads(json.dumps(described)), arrays)
+
+
+def test_every_kind_of_argument_comes_back_as_it_was():
     day = pd.Timestamp("2020-03-16")
     table = pd.DataFrame(
         {"a": [1, 2], "b": ["x", ""], "c": [0.1, np.nan], "d": [True, False], "e": [day, day]}, index=[3, 5]
     )
-    given = {"t": table, 1.5: [None, "text", np.inf, np.float32(0.1)], ("k", "end"): (np.arange(3), {"day": day})}
-    arrays: dict = {}
-    back = figures.record.restored(figures.record.plain(given, "given", arrays), arrays)
-    assert all(array.dtype != object for array in arrays.values())
+    given = {"t": table, 1.5: [None, "text", np.inf, 1, True], ("k", "end"): (np.arange(3), {"day": day})}
+    back = there_and_back(given)
     pd.testing.assert_frame_equal(back["t"], table, check_dtype=False)
-    assert back[1.5] == [None, "text", np.inf, float(np.float32(0.1))]
+    assert back[1.5] == given[1.5]
+    assert [type(each) for each in back[1.5]] == [type(each) for each in given[1.5]]
     numbers, inner = back["k", "end"]
     assert isinstance(back["k", "end"], tuple)
     assert np.array_equal(numbers, np.arange(3))
     assert inner["day"] == np.datetime64(day)
 
 
-def test_a_column_of_several_types_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="several types"):
-        figures.record.plain(pd.DataFrame({"a": [1, {}]}), "a", {})
+def test_names_that_are_alike_are_kept_apart():
+    given = {("a_b", "c"): np.zeros(2), ("a", "b_c"): np.ones(2), 1: np.full(2, 2.0), "1": np.full(2, 3.0)}
+    back = there_and_back(given)
+    assert {key: value[0] for key, value in back.items()} == {("a_b", "c"): 0, ("a", "b_c"): 1, 1: 2, "1": 3}
+    days = {np.datetime64("2020-01-01"): 1, np.datetime64("2021-01-01"): 2}
+    assert there_and_back(days) == days
+
+
+def test_numbers_keep_their_type_and_columns_their_blanks():
+    for number in (np.float64(0.1), np.float32(0.1), np.int8(3), np.bool_(True)):
+        assert type(there_and_back(number)) is type(number)
+        assert there_and_back(number) == number
+    back = there_and_back(pd.DataFrame({"a": pd.Series(["x", None, 1], dtype=object)}))
+    assert list(back["a"]) == ["x", None, 1]
+
+
+UNTOLD = [object(), {"f": print}, np.ma.masked_array([1], [True]), pd.DataFrame([[1]], columns=[0])]
+UNTOLD += [pd.DataFrame([[1, 2]], columns=["a", "a"])]
+UNTOLD += [pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)]))]
+
+
+@pytest.mark.parametrize("value", UNTOLD, ids=range(len(UNTOLD)))
+def test_what_would_not_come_back_is_refused(value):
+    with pytest.raises(TypeError, match="given"):
+        figures.record.plain(value, "given", {})
+
+
+def test_days_and_names_of_an_axis_are_told(tmp_path):
+    for name in ("price_history", "scorecard", "forest"):
+        figures.save(DRAWN[name][0](), tmp_path / f"figures/{name}")
+    days = pd.read_csv(tmp_path / "figdata/price_history.csv")["x"]
+    assert list(days[:2]) == ["2000-01-03", "2000-01-04"]
+    cells = pd.read_csv(tmp_path / "figdata/scorecard.csv").query("kind == 'map'")
+    assert set(cells["y"]) == {figures.LABELS[name] for name in ("gjr_fhs", "ldm_post")}
+    rows = scorecard_rows("gjr_fhs", "ldm_post").set_index(["model", "metric"])["ratio"]
+    for cell in cells.itertuples():
+        (metric,) = (key for key, label in METRIC_LABELS.items() if label == cell.x)
+        (model,) = (key for key, label in figures.LABELS.items() if label == cell.y)
+        assert cell.value == pytest.approx(rows[model, metric])
+    assert "1 % quantile" in set(pd.read_csv(tmp_path / "figdata/forest.csv")["y"])
+
+
+def test_a_figure_of_ones_own_under_an_old_name_leaves_no_old_data(tmp_path):
+    figures.save(DRAWN["acf"][0](), tmp_path / "figures/fig")
+    figures.save(Figure(), tmp_path / "figures/fig")
+    assert [path.name for path in (tmp_path / "figdata").iterdir()] == ["fig.csv"]
+
+
+def test_data_of_no_figure_of_this_package_are_refused(tmp_path):
+    figures.save(DRAWN["acf"][0](), tmp_path / "figures/fig")
+    path = tmp_path / "figdata/fig.json"
+    for name in ("save", "absent"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"function": name}))
+        with pytest.raises(ValueError, match=f"names {name}, which is no figure"):
+            figures.redraw(tmp_path / "figdata/fig")

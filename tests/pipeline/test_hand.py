@@ -1,6 +1,8 @@
 """Stepping by hand: settings, and what is read from where, on run folders made of one small file a node."""
 
 import json
+import shlex
+import shutil
 
 import pytest
 import yaml
@@ -134,7 +136,7 @@ def test_what_was_made_from_something_that_is_gone_is_refused(repository):
     made(repository, "03_vae.gaussian", content="first")
     made(repository, "04_probe", content="first")
     made(repository, "03_vae.gaussian", content="second")
-    message = r"04_probe was made from another version of seed0/03_vae\.gaussian.* `rm -r runs/lab`"
+    message = r"04_probe was made from another version of seed0/03_vae\.gaussian\. Run again what lies between"
     with pytest.raises(artefacts.StaleArtefact, match=message):
         opened(repository, "05_latents.gaussian")
 
@@ -198,35 +200,130 @@ def test_by_hand_settings_are_small_until_the_switch_is_turned(repository, caplo
     assert values == before
 
 
+def settled(root, stage: str, values: dict) -> dict:
+    of_variant, small = hand.settle(root, stage, values)
+    return of_variant | small
+
+
+def cell_of(root, stage: str) -> dict:
+    """What the parameters cell holds before a reader changes it."""
+    return {key: default for key, (_, default) in stages.parameter_cell(root / f"notebooks/{stage}.ipynb").items()}
+
+
 def test_a_value_that_the_reader_changed_stays(repository):
     values = params_of(repository, "03_vae.gaussian") | {"SHORT": True, "EPOCHS": 7}
-    assert "EPOCHS" not in hand.settle(repository, "03_vae", values)
-    assert hand.settle(repository, "03_vae", values)["N_SAMPLES"] == 1000
+    assert "EPOCHS" not in settled(repository, "03_vae", values)
+    assert settled(repository, "03_vae", values)["N_SAMPLES"] == 1000
 
 
+def test_a_value_beside_a_whole_params_file_stays(repository):
+    """Also when it is that of another variant."""
+    values = params_of(repository, "03_vae.mse") | {"VARMATCH_WEIGHT": 5.0}
+    assert settled(repository, "03_vae", values) == {}
+
+
+@pytest.mark.parametrize("saved", [False, True])
 @pytest.mark.parametrize("short", [True, False])
 @pytest.mark.parametrize("node", ["03_vae.stress", "03_vae.mse", "05_latents.cond_norm", "06_diffusion.cond_end"])
-def test_naming_a_variant_is_enough(repository, node, short):
-    """The parameters cell is of the first variant; the rest of it follows the name."""
+def test_naming_a_variant_is_enough(repository, root, node, short, saved):
+    """The parameters cell is of the first variant; the rest of it follows the name, also when the notebook was saved."""
     stage, _, variant = node.partition(".")
-    cell = {key: default for key, (_, default) in stages.parameter_cell(repository / f"notebooks/{stage}.ipynb").items()}
-    values = cell | {"VARIANT": variant, "SHORT": short}
-    profile = "quick" if short else "paper"
-    expected = stages.merged_params(repository, node, profile) | {"SHORT": short}
-    settled = values | hand.settle(repository, stage, values)
-    assert {key: settled[key] for key in expected} == expected
+    values = cell_of(repository, stage) | {"VARIANT": variant, "SHORT": short}
+    if saved:
+        (repository / "notebooks").unlink()
+        shutil.copytree(root / "notebooks", repository / "notebooks", ignore=shutil.ignore_patterns("executed"))
+        path = repository / f"notebooks/{stage}.ipynb"
+        own = cell_of(repository, stage)["VARIANT"]
+        path.write_text(path.read_text().replace(f'VARIANT: str = \\"{own}\\"', f'VARIANT: str = \\"{variant}\\"'))
+        assert cell_of(repository, stage)["VARIANT"] == variant
+    expected = stages.merged_params(repository, node, "quick" if short else "paper") | {"SHORT": short}
+    found = values | settled(repository, stage, values)
+    assert {key: found[key] for key in expected} == expected
 
 
-def test_a_variant_of_ones_own_keeps_what_it_says(repository):
-    values = params_of(repository, "03_vae.gaussian") | {"VARIANT": "mine", "HIDDEN": 64, "SHORT": True}
-    settled = hand.settle(repository, "03_vae", values)
-    assert settled == yaml.safe_load((repository / "params/quick/03_vae.gaussian.yaml").read_text())
+def test_every_variant_follows_its_name(repository):
+    for node in stages.nodes(repository):
+        stage, _, variant = node.partition(".")
+        if variant:
+            values = cell_of(repository, stage) | {"VARIANT": variant, "SHORT": False}
+            expected = params_of(repository, node)
+            found = values | settled(repository, stage, values)
+            assert {key: found[key] for key in expected} == expected, node
+
+
+def test_what_the_variant_sets_and_what_is_small_are_told_apart(repository, caplog):
+    finished(repository, QUICK)
+    values = cell_of(repository, "03_vae") | {"VARIANT": "mse", "SHORT": True}
+    runs.start("03_vae", values)
+    (variant,) = (record.message for record in caplog.records if record.message.startswith("variant"))
+    (short,) = (record.message for record in caplog.records if record.message.startswith("short"))
+    assert variant.startswith("variant mse: MODEL , DECODER mse")
+    assert "DECODER" not in short
+    assert "EPOCHS 60 (paper: 200)" in short
+
+
+def test_a_variant_of_ones_own_keeps_what_it_says(repository, caplog):
+    finished(repository, QUICK)
+    values = params_of(repository, "03_vae.gaussian") | {"VARIANT": "mine", "HIDDEN": 64, "SHORT": True, "RUN_DIR": LAB}
+    assert settled(repository, "03_vae", values) == yaml.safe_load(
+        (repository / "params/quick/03_vae.gaussian.yaml").read_text()
+    )
+    runs.start("03_vae", values)
+    assert "no params file is named 03_vae.mine: the settings are those of the cell above" in caplog.text
+    with pytest.raises(artefacts.MissingArtefact, match=r"seed0/03_vae\.mine"):
+        runs.start("03_vae", values | {"TRAIN": False})
+
+
+def test_what_was_made_from_a_quick_run_keeps_to_it(repository):
+    """Also when a paper run appears later: the rest comes from the run that the lab came from."""
+    finished(repository, QUICK, "quick")
+    made(repository, "07_conditional", content="mine")
+    finished(repository, PAPER, "paper")
+    read = taken(opened(repository, "09_evaluation"))
+    assert read.pop("seed0/07_conditional") == LAB
+    assert set(read.values()) == {QUICK}
+    assert set(taken(opened(repository, "11_stress_test")).values()) == {PAPER}
+
+
+def test_a_finished_run_that_is_not_one_run_is_named(repository):
+    finished(repository, QUICK, "quick")
+    made(repository, "03_vae.gaussian", QUICK, "another")
+    with pytest.raises(artefacts.StaleArtefact, match=r"runs/quick/sp500_logret is not one run: .* Call `make` again"):
+        opened(repository, "05_latents.gaussian")
+
+
+def test_a_lab_elsewhere_is_named_whole_and_its_commands_write_there(repository, tmp_path_factory):
+    lab = str(tmp_path_factory.mktemp("else where") / "runs/lab")
+    for content in ("first", "second"):
+        for node in CHAIN if content == "first" else CHAIN[:3]:
+            made(repository, node, lab, content)
+    with pytest.raises(artefacts.StaleArtefact) as refused:
+        opened(repository, "06_diffusion.post", lab)
+    assert "rm -r" not in str(refused.value)  # nothing is finished: all would be lost
+    lines = [shlex.split(line) for line in str(refused.value).splitlines() if line.startswith("  papermill")]
+    assert all(line[-3:] == ["-r", "RUN_DIR", lab] for line in lines)
+
+
+def test_what_was_removed_is_among_what_to_run(repository):
+    for node in CHAIN:
+        made(repository, node)
+    shutil.rmtree(repository / LAB / "02_windows")
+    with pytest.raises(artefacts.StaleArtefact) as refused:
+        opened(repository, "06_diffusion.post")
+    lines = [line.split()[1][10:12] for line in str(refused.value).splitlines() if line.startswith("  papermill")]
+    assert lines == ["02", "03", "04", "05"]
 
 
 def test_the_workflow_settles_nothing(repository):
     values = params_of(repository, "01_data") | {"RUN_DIR": PAPER}
     runs.start("01_data", values)
-    values = params_of(repository, "03_vae.gaussian") | {"RUN_DIR": PAPER, "SHORT": True}
+    values = cell_of(repository, "03_vae") | {"RUN_DIR": PAPER, "VARIANT": "mse", "SHORT": False}
     before = json.dumps(values)
     runs.start("03_vae", values)
     assert json.dumps(values) == before
+
+
+def test_a_short_run_is_short_in_any_folder(repository):
+    values = cell_of(repository, "03_vae") | {"RUN_DIR": "runs/mine", "VARIANT": "mse"}
+    runs.start("03_vae", values)
+    assert (values["DECODER"], values["EPOCHS"]) == ("mse", 60)
