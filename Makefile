@@ -74,7 +74,7 @@ FIRST_SEED = $(or $(firstword $(subst $(comma), ,$(SEEDS))),0)
 figures: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python workflow/redraw.py "$(RUN)" "$(TO)" --seed $(FIRST_SEED) $(if $(WIDTH),--width "$(WIDTH)") \
 		$(if $(ONLY),--only $(foreach name,$(subst $(comma), ,$(ONLY)),"$(name)")) \
-		$(if $(FORMAT),--format $(subst $(comma), ,$(FORMAT)))
+		$(if $(FORMAT),--format $(foreach name,$(subst $(comma), ,$(FORMAT)),"$(name)"))
 
 compare: .venv/installed
 	$(BIN)/python workflow/compare.py "$(RUN)" --published "$(AGAINST)"

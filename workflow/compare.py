@@ -23,9 +23,11 @@ from chaoslib.pipeline import artefacts, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = "figures/paper/tables"
+Answers = Iterator[tuple[str, object]]  # a statement, and whether it holds or what it names
 UNCOMPARED = {"timings", "data_summary"}  # clock times; the history's own hash is among the statements
 KEYS = """dataset vae model draw decode subset split reference metric rule statistic vix_at mode target_vix vix guidance
-temperature output_scale target portfolio limit horizon_days level days name date""".split()
+temperature output_scale target portfolio limit horizon_days level days name date n""".split()
+RESULTS = {"reverse_stress": {"vix"}, "backtest": {"n"}, "crps": {"n"}}  # columns that are keys elsewhere
 SPREAD_OF = {"value": "seed_sd", "distance": "seed_sd", "mean": "seed_sd"}  # columns of tables that gather seeds already
 BAND = 0.95  # of what another draw of seeds does
 
@@ -60,140 +62,160 @@ def tables_of_run(run_dir: Path) -> tuple[dict[str, str], dict[str, dict]]:
     return texts, metas
 
 
-def cells(frame: pd.DataFrame, *, by_seed: bool) -> pd.DataFrame:
+def cells(name: str, frame: pd.DataFrame, *, by_seed: bool) -> pd.DataFrame:
     """One row a number: its keys, its column, its value, its spread over seeds and how many seeds that is of."""
-    keys = [name for name in KEYS if name in frame]
-    columns = [name for name in frame.select_dtypes("number") if name not in (*keys, "seed", *SPREAD_OF.values())]
-    spread = {name: SPREAD_OF[name] for name in columns if SPREAD_OF.get(name) in frame}
-    groups = [*keys, "seed"] if by_seed and "seed" in frame else keys
+    keys = [key for key in KEYS if key in frame and key not in RESULTS.get(name, ())]
+    columns = frame.drop(columns=[*keys, "seed", *SPREAD_OF.values()], errors="ignore").select_dtypes(["number", "bool"])
     parts = []
-    for name in columns:
-        part = frame[[*keys, *(["seed"] if "seed" in frame else [])]].assign(
-            column=name, value=frame[name], spread=frame[spread[name]] if name in spread else np.nan
-        )
+    for column in columns:
+        part = frame[keys].assign(column=column, value=frame[column].astype(float), spread=np.nan, seeds=1)
         if "seed" in frame:
-            over_seeds = part.groupby(keys, dropna=False, sort=False)["value"] if keys else part["value"]
-            part["spread"] = over_seeds.transform("std") if keys else np.nan
-            part["seeds"] = over_seeds.transform("count") if keys else 1
-        parts.append(part.assign(seeds=part.get("seeds", 3 if name in spread else 1)))
-    grouped = pd.concat(parts, ignore_index=True).groupby([*groups, "column"], dropna=False, sort=False)
+            part["seed"] = frame["seed"]
+            over_seeds = part.groupby(keys, dropna=False, sort=False)["value"]
+            part["spread"], part["seeds"] = over_seeds.transform("std"), over_seeds.transform("count")
+        elif SPREAD_OF.get(column) in frame:
+            part["spread"], part["seeds"] = frame[SPREAD_OF[column]], 3
+        parts.append(part)
+    groups = [*keys, *(["seed"] if by_seed and "seed" in frame else []), "column"]
+    grouped = pd.concat(parts, ignore_index=True).groupby(groups, dropna=False, sort=False)
     return grouped[["value", "spread", "seeds"]].mean().reset_index()
 
 
-def gaps(run: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def gaps(name: str, run: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Cells of two tables side by side: value, value_published, and the gap in units of the spread over seeds.
 
     Of a run that has some of the published seeds, these are compared; of one with other seeds, the means over them.
+    `differs` : more than in the fourth digit; `beyond` : more than another draw of seeds does, which numbers without a
+    spread over seeds may not do at all.
     """
     seeds = set(run["seed"]) if "seed" in run else set()
     by_seed = not seeds or seeds <= set(published["seed"])
-    ours, theirs = cells(run, by_seed=by_seed), cells(published, by_seed=by_seed)
+    ours, theirs = cells(name, run, by_seed=by_seed), cells(name, published, by_seed=by_seed)
     if by_seed and seeds:
         theirs = theirs[theirs["seed"].isin(seeds)]
-    keys = [name for name in ours if name in theirs and name not in ("value", "spread", "seeds")]
-    numbers = [name for name in keys if pd.api.types.is_numeric_dtype(ours[name])]
+    keys = [key for key in ours if key in theirs and key not in ("value", "spread", "seeds")]
+    numbers = [key for key in keys if pd.api.types.is_numeric_dtype(ours[key])]
     ours, theirs = (each.astype(dict.fromkeys(numbers, float)) for each in (ours, theirs))
-    both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_published"), indicator=True)
-    difference = (both["value"] - both["value_published"]).abs()
-    measured = both["spread_published"] > 1e-5 * both["value_published"].abs().clip(lower=1e-6)  # more than rounding
-    both["gap"] = (difference / both["spread_published"].where(measured)).replace(np.inf, np.nan)
+    both = ours.merge(theirs, on=keys, how="outer", suffixes=("", "_published"))
+    value, was, spread = both["value"], both["value_published"], both["spread_published"]
+    both["differs"] = ~np.isclose(value, was, rtol=1e-4, atol=1e-9, equal_nan=True)
+    spread = spread.where(spread > 1e-5 * was.abs().clip(lower=1e-6))  # less is rounding
+    both["gap"] = ((value - was).abs() / spread).replace(np.inf, np.nan)
     scale = 1.0 if by_seed else np.sqrt(1 / both["seeds"] + 1 / both["seeds_published"])
-    freedom = (both["seeds_published"] - 1).clip(lower=1)
-    both["beyond"] = both["gap"] / scale > stats.t.ppf((1 + BAND) / 2, freedom)
+    limit = stats.t.ppf((1 + BAND) / 2, (both["seeds_published"] - 1).clip(lower=1))
+    both["beyond"] = both["differs"] & ~(both["gap"] / scale <= limit)
     return both
 
 
-def judge(both: pd.DataFrame) -> tuple[str, str]:
-    """A verdict on one table, and the gap behind it."""
-    known = both[["value", "value_published"]].notna()
-    alone = int(
-        (both["_merge"] != "both").sum() + (known.any(axis=1) & ~known.all(axis=1) & (both["_merge"] == "both")).sum()
-    )
-    note = f"; {alone} numbers are in only one of the two" if alone else ""
-    present = both[known.all(axis=1)]
-    values, difference = present[["value", "value_published"]], (present["value"] - present["value_published"]).abs()
-    if np.allclose(values["value"], values["value_published"], rtol=1e-4, atol=1e-9):
-        return f"equal to four digits{note}", ""
-    measured = present[present["gap"].notna()]
-    if measured.empty:
-        relative = (difference / present["value_published"].abs()).replace(np.inf, np.nan)
-        return (
-            f"differs, and has no seeds to hold it against{note}",
-            f"largest gap {relative.max():.1%} of the published value",
-        )
-    text = f"median {measured['gap'].median():.2g}, largest {measured['gap'].max():.2g}"
-    share, by_column = measured["beyond"].mean(), measured.groupby("column")["beyond"].agg(["mean", "size"])
-    broken = by_column.index[(by_column["mean"] > 0.5) & (by_column["size"] >= 5)]
-    if share > 2 * (1 - BAND) or len(broken):
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        where = f", most of {', '.join(broken[:3])}{more}" if len(broken) else ""
-        return f"beyond the spread over seeds in {share:.0%} of its numbers{where}{note}", text
-    return f"within the spread over seeds{note}", text
+def judge(both: pd.DataFrame) -> tuple[str, str, str]:
+    """A verdict on one table, the gaps behind it, and what else is to be said.
+
+    Beyond the spread is a table of which more is beyond than seeds explain, or of which most of one column, model or
+    metric is.
+    """
+    present = both[both[["value", "value_published"]].notna().all(axis=1)]
+    alone = int(both[["value", "value_published"]].notna().any(axis=1).sum()) - len(present)
+    remarks = [f"{alone} numbers are in only one of the two"] if alone else []
+    if present.empty:
+        return "nothing in common", "", "; ".join(remarks)
+    if not present["differs"].any():
+        return "equal to four digits", "", "; ".join(remarks)
+    measured, fixed = present[present["gap"].notna()], present[present["gap"].isna() & present["differs"]]
+    if len(fixed):
+        relative = ((fixed["value"] - fixed["value_published"]) / fixed["value_published"]).abs().median()
+        remarks.insert(0, f"{len(fixed)} numbers that seeds do not move differ, in the median by {relative:.2%}")
+    shares = {}
+    for key in [key for key in ("column", "model", "vae", "metric", "target", "portfolio") if key in present]:
+        groups = measured.groupby(key)["beyond"].agg(["mean", "size"])
+        shares |= {f"{key} {name}": row["mean"] for name, row in groups[groups["size"] >= 5].iterrows() if row["mean"] > 0.5}
+    if shares:
+        most = sorted(shares, key=shares.get, reverse=True)
+        remarks.insert(0, f"most of {', '.join(most[:3])}{f' and {len(most) - 3} more' if most[3:] else ''} is beyond it")
+    share = measured["beyond"].mean() if len(measured) else 0.0
+    verdict = "within the spread over seeds" if not len(fixed) else "differs where seeds play no part"
+    if share > 2 * (1 - BAND) or shares:
+        verdict = f"beyond the spread over seeds in {share:.0%} of its numbers"
+    text = f"median {measured['gap'].median():.2g}, largest {measured['gap'].max():.2g}" if len(measured) else ""
+    return verdict, text, "; ".join(remarks)
 
 
-def statements(tables: dict[str, pd.DataFrame]) -> Iterator[tuple[str, object]]:
-    """(statement, answer) for what README, the chapters and REPORT.md say in words, as far as the tables are there."""
-    if "data_summary" in tables:
-        yield "the history is the one with this hash", str(tables["data_summary"]["sha256"].iloc[0])[:12]
-    if "probe" in tables:
-        for vae, rows in tables["probe"].groupby("vae"):
-            yield f"{vae} passes the probe on every seed", bool(rows["passed"].all())
-    if "distances" in tables:
-        train = tables["distances"].query("reference == 'train'")
-        value, distance = (
-            train.pivot_table(index=["model", "seed"], columns="metric", values=name) for name in ("value", "distance")
-        )
-        mean, models = distance.groupby("model").mean(), set(train["model"])
-        for model in [name for name in ("ldm_post", "ldm_mu", "vae_prior", "timegan") if name in models]:
-            near = value.loc[model, ["std_ratio", "vol_sd_ratio"]].sub(1).abs().lt(0.1).all(axis=None)
-            yield f"{model} has the scale and the spread of volatility within a tenth on every seed", bool(near)
-            remembers = distance.loc[model, "acf_abs_mae"].lt(0.1).all()
-            yield f"{model} has the clustering of volatility within a tenth on every seed", bool(remembers)
-        for metric in ("w1_over_std", "std_ratio", "q01_ratio", "vol_sd_ratio", "leverage"):
-            if {"ldm_post", "gjr_fhs"} <= models:
-                yield (
-                    f"ldm_post is nearer than gjr_fhs on {metric}",
-                    bool(mean[metric]["ldm_post"] < mean[metric]["gjr_fhs"]),
-                )
-    if "scorecard" in tables:
-        card = tables["scorecard"].query("reference == 'train'")
-        ranked = card[~card["metric"].isin(scorecard.UNRANKED)]
-        for model, rows in ranked.groupby("model"):
-            if model in ("second_half", "real_train"):
-                continue
-            yield f"{model} is rejected as a whole (p_max below .05)", bool(rows["p_max"].iloc[0] < 0.05)
-            outside = rows.loc[rows["distance"] > rows["floor_p95"], "metric"]
-            if model.startswith("ldm"):
-                yield f"{model} is outside the noise floor on", ", ".join(sorted(outside)) or "nothing"
-            else:
-                yield f"{model} is outside the noise floor on most metrics", bool(len(outside) > len(rows) / 2)
-    if "referees" in tables:
-        for model, rows in tables["referees"].groupby("model"):
-            yield f"{model} copies no training windows", bool((rows["memorisation"] > metrics.COPYING).all())
-    if "conditional" in tables:
-        shown = tables["conditional"].query(
-            "vix_at == 'end' and mode == 'matched' and split == 'train' and target_vix <= 40"
-        )
-        for model in ("cond_ldm", "cond_vae_prior"):
-            ratio = shown.loc[shown["model"] == model, "std_ratio"]
-            if len(ratio):
-                text = f"{model} has the market's volatility up to a VIX of 40, within 7 %"
-                yield text, bool(ratio.between(0.93, 1.07).all())
-    if "crps" in tables:
-        test = tables["crps"].query("split == 'test' and target == 'log_rv'")
-        for model, rows in test[test["model"] != "vix_scaled"].groupby("model"):
-            apart = ((rows["crps_gap_low"] > 0) | (rows["crps_gap_high"] < 0)).all()
-            yield f"{model} differs from vix_scaled as a forecast of volatility, on every seed", bool(apart)
-    if "backtest" in tables:
-        deep = tables["backtest"].query("level == 0.01")
-        for (model, days), rows in deep.groupby(["model", "horizon_days"]):
-            yield (
-                f"{model}, {days} day(s) ahead, is rejected at 1 % on every seed (Z2)",
-                bool((rows["as_z2_p"] < 0.05).all()),
-            )
-        last = deep.groupby(["horizon_days", "model"])["fz0"].mean().groupby("horizon_days").idxmax()
-        for days, (_, model) in last.items():
-            yield f"the worst forecast {days} day(s) ahead (FZ0, 1 %)", model
+def said_of_data(table: pd.DataFrame) -> Answers:
+    yield "the history is the one with this hash", str(table["sha256"].iloc[0])[:12]
+
+
+def said_of_probe(table: pd.DataFrame) -> Answers:
+    for vae, rows in table.groupby("vae"):
+        yield f"{vae} passes the probe on every seed", bool(rows["passed"].all())
+
+
+def said_of_distances(table: pd.DataFrame) -> Answers:
+    train = table.query("reference == 'train'")
+    index, models = ["model", "seed"], set(train["model"])
+    value, distance = (train.pivot_table(index=index, columns="metric", values=name) for name in ("value", "distance"))
+    for model in sorted(models & {"ldm_post", "ldm_mu", "vae_prior", "timegan"}):
+        near = value.loc[model, ["std_ratio", "vol_sd_ratio"]].sub(1).abs().lt(0.1).all(axis=None)
+        yield f"{model} has the scale and the spread of volatility within a tenth on every seed", bool(near)
+        remembers = distance.loc[model, "acf_abs_mae"].lt(0.1).all()
+        yield f"{model} has the clustering of volatility within a tenth on every seed", bool(remembers)
+    mean = distance.groupby("model").mean()
+    for metric in ("w1_over_std", "std_ratio", "q01_ratio", "vol_sd_ratio", "leverage"):
+        nearer = bool(mean.loc["ldm_post", metric] < mean.loc["gjr_fhs", metric])
+        yield f"ldm_post is nearer than gjr_fhs on {metric}", nearer
+
+
+def said_of_scorecard(table: pd.DataFrame) -> Answers:
+    ranked = table[(table["reference"] == "train") & ~table["metric"].isin(scorecard.UNRANKED)]
+    for model, rows in ranked[~ranked["model"].isin(["second_half", "real_train"])].groupby("model"):
+        yield f"{model} is rejected as a whole (p_max below .05)", bool(rows["p_max"].iloc[0] < 0.05)
+        outside = rows.loc[rows["distance"] > rows["floor_p95"], "metric"]
+        if model.startswith("ldm"):
+            yield f"{model} is outside the noise floor on", ", ".join(sorted(outside)) or "nothing"
+        else:
+            yield f"{model} is outside the noise floor on most metrics", bool(len(outside) > len(rows) / 2)
+
+
+def said_of_referees(table: pd.DataFrame) -> Answers:
+    for model, rows in table.groupby("model"):
+        yield f"{model} copies no training windows", bool((rows["memorisation"] > metrics.COPYING).all())
+
+
+def said_of_conditional(table: pd.DataFrame) -> Answers:
+    shown = table.query("vix_at == 'end' and mode == 'matched' and split == 'train' and target_vix <= 40")
+    for model, rows in shown[shown["model"].isin(["cond_ldm", "cond_vae_prior"])].groupby("model"):
+        near = bool(rows["std_ratio"].between(0.93, 1.07).all())
+        yield f"{model} has the market's volatility up to a VIX of 40, within 7 %", near
+
+
+def said_of_crps(table: pd.DataFrame) -> Answers:
+    test = table.query("split == 'test' and target == 'log_rv' and model != 'vix_scaled'")
+    for model, rows in test.groupby("model"):
+        apart = ((rows["crps_gap_low"] > 0) | (rows["crps_gap_high"] < 0)).all()
+        yield f"{model} differs from vix_scaled as a forecast of volatility, on every seed", bool(apart)
+
+
+def said_of_backtest(table: pd.DataFrame) -> Answers:
+    deep = table.query("level == 0.01")
+    for (model, days), rows in deep.groupby(["model", "horizon_days"]):
+        yield f"{model}, {days} day(s) ahead, is rejected at 1 % on every seed (Z2)", bool((rows["as_z2_p"] < 0.05).all())
+    for days, rows in deep.groupby("horizon_days"):
+        yield f"the worst forecast {days} day(s) ahead (FZ0, 1 %)", rows.groupby("model")["fz0"].mean().idxmax()
+
+
+STATEMENTS = {"data_summary": said_of_data, "probe": said_of_probe, "distances": said_of_distances}
+STATEMENTS |= {"scorecard": said_of_scorecard, "referees": said_of_referees, "conditional": said_of_conditional}
+STATEMENTS |= {"crps": said_of_crps, "backtest": said_of_backtest}
+
+
+def statements(tables: dict[str, pd.DataFrame]) -> dict[str, object]:
+    """Statement -> answer, of what README, the chapters and REPORT.md say in words, as far as the tables tell."""
+    found: dict[str, object] = {}
+    for name, said_of in STATEMENTS.items():
+        try:
+            for statement, answer in said_of(tables[name]):
+                found[statement] = answer
+        except (LookupError, ValueError):  # a table, a model or a column is not there: the statement cannot be asked
+            continue
+    return found
 
 
 def environment_rows(metas: dict[str, dict], metadata: dict) -> Iterator[tuple[str, str, str]]:
@@ -235,17 +257,17 @@ def main(arguments: list[str] | None = None) -> int:
     print("\n".join(f"| {name} | {was} | {'the same' if was == is_now else is_now} |" for name, was, is_now in rows) + "\n")
     if differing := other_settings(metas, metadata):
         print(f"{len(differing)} settings differ, for instance {'; '.join(differing[:3])}\n")
-    print("| table | verdict | distance in standard deviations over seeds |\n|---|---|---|")
+    print("| table | verdict | gaps in standard deviations over seeds | remarks |\n|---|---|---|---|")
     for name in sorted({*theirs, *ours} - UNCOMPARED):
         if name not in ours or name not in theirs:
-            verdict, text = f"not in {'this run' if name in theirs else 'the published tables'}", ""
+            judged = f"not in {'this run' if name in theirs else 'the published tables'}", "", ""
         elif ours[name] == theirs[name]:
-            verdict, text = "identical", ""
+            judged = "identical", "", ""
         else:
-            verdict, text = judge(gaps(*(pd.read_csv(io.StringIO(each[name])) for each in (ours, theirs))))
-        print(f"| `{name}` | {verdict} | {text} |")
+            judged = judge(gaps(name, *(pd.read_csv(io.StringIO(each[name])) for each in (ours, theirs))))
+        print(f"| `{name}` | {' | '.join(judged)} |")
     frames = [{name: pd.read_csv(io.StringIO(text)) for name, text in each.items()} for each in (theirs, ours)]
-    said, found = (dict(statements(each)) for each in frames)
+    said, found = map(statements, frames)
     changed = [text for text in said if text in found and said[text] != found[text]]
     unasked = [text for text in said if text not in found]
     print(

@@ -177,7 +177,8 @@ def clean_notebook(executed: str, source: str, run_dir: Path) -> str:
     cells = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
-            cell |= {key: done[cell["id"]][key] for key in ("execution_count", "outputs")}
+            ran_as = done.get(cell["id"], cell)  # one of comments alone, written since, did not run
+            cell |= {key: ran_as[key] for key in ("execution_count", "outputs")}
         cells += [cell, *(injected if "parameters" in cell["metadata"].get("tags", []) else [])]
     for cell in cells:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
