@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SEQ_LEN = 10
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, a file stays with one worker, and so do all that need the quick run, which is made once."""
+    for item in items:
+        group = "quick" if "quick_run" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
