@@ -580,7 +580,7 @@ def test_the_shipped_weights_make_the_volatility_that_is_published(root, model, 
     statistics = np.array([samples.std(dtype=float), np.median(metrics.realised_vol(samples))])
     apart = np.abs(statistics / table[["std", "median_rv"]] - 1).max(axis=1)
     assert apart[0] < 0.0005  # half precision moves it by less than a fifth of that
-    assert (apart.drop(0) > 0.01).all()
+    assert (apart.drop(0) > 0.002).all()
 
 
 def test_the_shipped_unconditional_weights_make_the_windows_that_are_published(root):
