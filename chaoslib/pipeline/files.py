@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 
@@ -45,6 +46,17 @@ def write(path: Path, content) -> None:
             partial.write_text(content)
         else:
             raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
+
+
+def move_in(source: Path, to: Path) -> list[str]:
+    """Move the files of a folder's folders to folders of the same names in `to`; returns their names there."""
+    paths = sorted(path for path in source.glob("*/*") if not path.name.startswith("."))
+    names = [str(path.relative_to(source)) for path in paths]
+    for path, name in zip(paths, names, strict=True):
+        (to / name).parent.mkdir(exist_ok=True)
+        path.replace(to / name)
+    shutil.rmtree(source, ignore_errors=True)
+    return names
 
 
 def sha256(path: Path) -> str:

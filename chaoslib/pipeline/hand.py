@@ -73,11 +73,10 @@ def finished_run(lab: Path, places: list[str]) -> Path | None:
 
 
 def origins_outside(lab: Path, place: str) -> set[tuple[str, str]]:
-    """(place, digest) of all that something in the lab was made from and that is not there, or not as it was."""
+    """(place, digest) of all that something in the lab was made from and that is not there."""
     found = set()
     for origin, digest in Artefact(lab / place).meta["inputs"].items():
-        own = is_finished(lab / origin) and Artefact(lab / origin).digest == digest
-        found |= origins_outside(lab, origin) if own else {(origin, digest)}
+        found |= origins_outside(lab, origin) if is_finished(lab / origin) else {(origin, digest)}
     return found
 
 
@@ -89,17 +88,17 @@ def is_finished(folder: Path) -> bool:
 def ancestry(artefact: Artefact, bases: list[Path], known: dict[Path, dict[str, str]]) -> dict[str, str]:
     """place -> digest of everything that an artefact was made from, all the way up.
 
-    bases : run folders in which its origins may lie; known : answers given before, by folder
-    Raises Gone when one of the origins is in none of them as it was.
+    bases : run folders in which its origins may lie, the first that has one counts; known : answers given before
+    Raises Gone when one of the origins is not there, or not as it was.
     """
     if artefact.folder not in known:
         found = {}
         for place, digest in artefact.meta["inputs"].items():
-            origins = [Artefact(base / place) for base in bases if is_finished(base / place)]
-            same = next((origin for origin in origins if origin.digest == digest), None)
-            if same is None:
+            held = [number for number, base in enumerate(bases) if is_finished(base / place)]
+            origin = Artefact(bases[held[0]] / place) if held else None
+            if origin is None or origin.digest != digest:
                 raise Gone(stages.place(artefact.meta["node"], artefact.meta["seed"]), place)
-            found |= {place: digest} | ancestry(same, bases, known)
+            found |= {place: digest} | ancestry(origin, bases[held[0] :], known)  # a finished run reads nothing of the lab
         known[artefact.folder] = found
     return known[artefact.folder]
 
@@ -122,15 +121,18 @@ def clash(
     return None
 
 
-def commands(root: Path, places: set[str], run_dir: str) -> str:
-    """Shell lines that run some stages by hand, in the order of the pipeline."""
+def commands(root: Path, places: set[str], params: dict) -> str:
+    """Shell lines that run some stages by hand as the run of these params is, in the order of the pipeline."""
     lines = []
     order = stages.nodes(root)
+    run_dir, long = params["RUN_DIR"], "" if params.get("SHORT", True) else " -p SHORT False"
     elsewhere = "" if run_dir == f"runs/{LAB}" else f" -r RUN_DIR {shlex.quote(run_dir)}"
     for place in sorted(places, key=lambda place: (order.index(stages.node_of(place)), place)):
         stage, _, variant = stages.node_of(place).partition(".")
         line = f"  papermill notebooks/{stage}.ipynb out.ipynb -k python3" + (f" -p VARIANT {variant}" if variant else "")
-        lines.append(line + (f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else "") + elsewhere)
+        line += f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else ""
+        is_switched = "SHORT" in stages.parameter_cell(root / f"notebooks/{stage}.ipynb")
+        lines.append(line + (long if is_switched else "") + elsewhere)
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from chaoslib.pipeline import hand, stages
 from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, MissingArtefact, StaleArtefact
-from chaoslib.pipeline.files import sha256, write
+from chaoslib.pipeline.files import move_in, sha256, write
 
 log = logging.getLogger(__name__)
 
+DRAWING = ".drawing"  # figures of an attempt that has not ended well yet
 VERSIONS_OF = ("numpy", "pandas", "scipy", "torch", "arch", "matplotlib")
 
 
@@ -44,7 +46,8 @@ def start(stage: str, namespace: dict) -> "Run":
     if of_variant:
         log.info("variant %s: %s", params["VARIANT"], ", ".join(f"{key} {value}" for key, value in of_variant.items()))
     elif run.node not in stages.nodes(root):
-        log.info("no params file is named %s: the settings are those of the cell above", run.node)
+        known = ", ".join(node for node in stages.nodes(root) if stages.stage_of(node) == stage)
+        log.info("no params file is named %s, only %s: the settings are those of the cell above", run.node, known)
     if params.get("SHORT"):
         changes = ", ".join(f"{key} {value} (paper: {(params | of_variant)[key]})" for key, value in small.items())
         log.info("short: %s. SHORT = False in the cell above: the paper's settings", changes or "nothing is smaller here")
@@ -112,8 +115,9 @@ class Run:
         self.inputs: dict[str, str] = {}
         self.read: dict[str, tuple[str, dict[str, str]]] = {}  # place -> digest, and what it was made from
         self.known: dict[Path, dict[str, str]] = {}  # ancestries looked up before
-        self.figure_names: list[str] = []  # figures, without suffix
         self.started = time.perf_counter()
+        if self.writes:
+            shutil.rmtree(self.folder / DRAWING, ignore_errors=True)  # of an attempt that failed
         places = [stages.place(node, seed) for node in stages.upstream(root, params) for seed in self.seeds]
         places += [] if self.writes else [stages.place(self.node, self.seed)]
         self.finished_run = hand.finished_run(self.base, places) if self.by_hand else None
@@ -154,9 +158,10 @@ class Run:
         if not self.by_hand:
             return text + f"Run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first"
         seeds = {0, *(stages.seed_of(place) for place in places)}
-        quick = "make quick" + (f" SEEDS={','.join(map(str, sorted(seeds)))}" if seeds != {0} else "")
-        lines = hand.commands(self.root, self.plan().unmade(places), self.params["RUN_DIR"])
-        return text + f"Run them all with `{quick}` (minutes), or these notebooks first, in JupyterLab or with\n{lines}"
+        make = "make quick" if self.params.get("SHORT", True) else "make reproduce"
+        make += f" SEEDS={','.join(map(str, sorted(seeds)))}" if seeds - {0} and make == "make quick" else ""
+        lines = hand.commands(self.root, self.plan().unmade(places), self.params)
+        return text + f"`{make}` runs all there is; or run these notebooks first, in JupyterLab or with\n{lines}"
 
     def plan(self) -> hand.Plan:
         """What reads what, as far as it was run."""
@@ -201,7 +206,7 @@ class Run:
         """A message on parts that do not belong together."""
         if not self.by_hand:
             return f"{what}: run notebooks/{stages.stage_of(stages.node_of(max(places)))}.ipynb again"
-        lines = hand.commands(self.root, places, self.params["RUN_DIR"])
+        lines = hand.commands(self.root, places, self.params)
         lab = shlex.quote(str(self.base.relative_to(self.root) if self.base.is_relative_to(self.root) else self.base))
         back = f"`rm -r {lab}` goes back to {self.show(self.finished_run)}; or run" if self.finished_run else "Run"
         return f"{what}. {back} again what lies between, in this order:\n{lines}"
@@ -242,20 +247,15 @@ class Run:
     def finished(self) -> Artefact:
         """What an earlier execution of this very stage saved: for TRAIN = False."""
         artefact = self.load(self.node)
-        log.info("not training: the finished model in %s is used", self.show(artefact.folder))
+        epochs = artefact.meta["params"].get("EPOCHS", "?")
+        log.info("not training: the finished model in %s is used, of %s epochs", self.show(artefact.folder), epochs)
         return artefact
 
     def figure(self, name: str) -> Path | None:
-        """Where `figures.save` puts a figure, without suffix; None when this run writes nothing."""
+        """Where `figures.save` puts a figure until `save`, without suffix; None when this run writes nothing."""
         if not self.writes:
             return None
-        self.figure_names.append(name)
-        return self.folder / "figures" / name
-
-    def drawn(self) -> list[str]:
-        """Files of the figures and of the data behind them."""
-        paths = [path for name in self.figure_names for path in self.folder.glob(f"fig*/{name}.*")]
-        return sorted(str(path.relative_to(self.folder)) for path in paths)
+        return self.folder / DRAWING / "figures" / name
 
     def save(self, artefacts: dict[str, object]) -> None:
         """Write all artefacts of the stage, then meta.json, then the hashes that mark the folder as complete.
@@ -271,7 +271,7 @@ class Run:
         for name, content in artefacts.items():
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             write(self.folder / name, content)
-        outputs = {name: sha256(self.folder / name) for name in (*artefacts, *self.drawn())}
+        outputs = {name: sha256(self.folder / name) for name in (*artefacts, *move_in(self.folder / DRAWING, self.folder))}
         write(self.folder / "meta.json", self.describe(outputs))
         write(self.folder / META_SUM, f"{sha256(self.folder / 'meta.json')}  meta.json\n")
         write(self.folder / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(outputs.items())))

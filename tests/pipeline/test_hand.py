@@ -29,7 +29,9 @@ def params_of(root, node: str) -> dict:
 
 def opened(root, node: str, base: str = LAB, **changes) -> runs.Run:
     """The run of a node with its published params; the lab's are settled and surveyed, as in JupyterLab."""
-    params = params_of(root, node) | {"SEEDS": [0]} if "SEEDS" in params_of(root, node) else params_of(root, node)
+    params = params_of(root, node)
+    switches = {"SEEDS": [0], "SHORT": base not in (PAPER, QUICK)}
+    params |= {key: value for key, value in switches.items() if key in params}
     return runs.start(stages.stage_of(node), params | {"RUN_DIR": base} | changes)
 
 
@@ -179,6 +181,28 @@ def test_what_is_missing_is_named_whole_with_what_it_needs_in_turn(repository):
     opened(repository, "11_stress_test")
 
 
+def test_commands_of_a_run_at_the_papers_settings_are_so_too(repository):
+    with pytest.raises(artefacts.MissingArtefact) as refused:
+        opened(repository, "06_diffusion.post", SHORT=False)
+    assert "`make reproduce`" in str(refused.value)
+    lines = {line.split("/")[1][:2]: line for line in str(refused.value).splitlines() if line.startswith("  papermill")}
+    assert lines["03"].endswith("-p VARIANT gaussian -p SHORT False")
+    assert lines["05"].endswith("-p VARIANT gaussian")  # has no such switch
+
+
+def test_a_gatherer_does_not_read_what_was_trained_again_since(repository):
+    finished(repository, QUICK, "quick")
+    made(repository, "04_probe", content="mine")
+    made(repository, "03_vae.gaussian", content="again")
+    with pytest.raises(artefacts.StaleArtefact, match="04_probe was made from another version of seed0/03_vae"):
+        opened(repository, "09_evaluation")
+    for node in ("04_probe", "09_evaluation"):
+        made(repository, node, content="mine")
+    made(repository, "03_vae.gaussian", content="once more")
+    with pytest.raises(artefacts.StaleArtefact, match="09_evaluation was made from another version of seed0/0"):
+        opened(repository, "10_scorecard")
+
+
 def test_a_seed_that_was_not_trained_is_named(repository):
     finished(repository, QUICK)
     with pytest.raises(artefacts.MissingArtefact, match=r"`make quick SEEDS=0,3`"):
@@ -269,7 +293,7 @@ def test_a_variant_of_ones_own_keeps_what_it_says(repository, caplog):
         (repository / "params/quick/03_vae.gaussian.yaml").read_text()
     )
     runs.start("03_vae", values)
-    assert "no params file is named 03_vae.mine: the settings are those of the cell above" in caplog.text
+    assert "no params file is named 03_vae.mine, only 03_vae.cond_end, " in caplog.text
     with pytest.raises(artefacts.MissingArtefact, match=r"seed0/03_vae\.mine"):
         runs.start("03_vae", values | {"TRAIN": False})
 

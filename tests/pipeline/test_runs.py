@@ -138,10 +138,33 @@ def test_figures_are_saved_twice_alike_without_a_date(repository):
         figure = Figure()
         figure.subplots().plot([1, 2, 3])
         figures.save(figure, run.figure("fig01_test"))
+        run.save({})
         contents.append((run.folder / "figures/fig01_test.pdf").read_bytes())
     assert contents[0] == contents[1]
     assert b"CreationDate" not in contents[0]
     assert (run.folder / "figures/fig01_test.png").exists()
+
+
+def test_an_attempt_that_fails_leaves_figures_and_results_as_they_were(repository):
+    """Figures appear together with the results."""
+
+    def draw(*values: int) -> runs.Run:
+        run, figure = opened("01_data"), Figure()
+        figure.subplots().plot(values)
+        figures.save(figure, run.figure("fig01_test"))
+        return run
+
+    run = draw(1, 2, 3)
+    run.save({"a.json": {}})
+    before = {path: path.read_bytes() for path in run.folder.glob("**/*") if path.is_file()}
+    assert {path.name for path in before} >= {"fig01_test.pdf", "fig01_test.csv", "a.json"}
+    draw(3, 2, 1)  # and no save
+    found = {path: path.read_bytes() for path in run.folder.glob("[!.]*/*") if path.is_file()}
+    assert found == {path: content for path, content in before.items() if path in found}
+    opened("02_windows").load("01_data").verify()
+    draw(1, 2, 3).save({"a.json": {}})
+    assert {path: path.read_bytes() for path in before if path.suffix in (".pdf", ".csv")}.items() <= before.items()
+    assert not (run.folder / runs.DRAWING).exists()
 
 
 def test_an_unknown_format_is_refused(repository):
