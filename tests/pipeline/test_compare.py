@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
