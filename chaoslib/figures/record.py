@@ -7,7 +7,6 @@
 import datetime
 import json
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from matplotlib.ticker import FixedLocator
 
 from chaoslib.pipeline.files import write
 
-COLUMNS = ["panel", "series", "colour", "kind", "x", "y", "value"]
+COLUMNS = ["panel", "item", "series", "colour", "line", "kind", "x", "y", "value"]
 
 
 def save_data(figure: Figure, path: Path) -> None:
@@ -110,6 +109,8 @@ def restored(value, arrays: dict[str, np.ndarray]):
 def seen(figure: Figure) -> pd.DataFrame:
     """What a figure shows: lines, points, bands, bars and maps of every panel, a row a point; not its lines of reference.
 
+    item : number of a line, a cloud of points, a band, a bar or a map in its panel; its rows are in the order of drawing.
+    A band is its outline, a bar two opposite corners, a map the middle of its cells with their `value`.
     A series without a name of its own in a panel has its colour, by which other panels or the legend name it. Positions
     that the axis names have that name, days are ISO dates.
     """
@@ -117,12 +118,13 @@ def seen(figure: Figure) -> pd.DataFrame:
     for number, axis in enumerate(axis for axis in figure.axes if axis.get_label() != "<colorbar>"):
         panel = axis.get_title(loc="left") or axis.get_xlabel() or f"panel {number + 1}"
         groups = {bar: container.get_label() for container in axis.containers for bar in container}
-        for kind, artist, points, values in shapes(axis):
+        for item, (kind, artist, points, values) in enumerate(shapes(axis), 1):
             label = groups.get(artist, artist.get_label())
             place = {"x": named(axis.xaxis, points[:, 0]), "y": named(axis.yaxis, points[:, 1])}
             part = pd.DataFrame(place | {"value": np.nan if values is None else values})
             part = part.assign(panel=f"{number + 1}: {panel}", series="" if label.startswith("_") else label, kind=kind)
-            parts.append(part.assign(colour=colour_of(artist))[COLUMNS])
+            line = artist.get_linestyle() if kind == "line" else ""
+            parts.append(part.assign(item=item, colour=colour_of(artist), line=line)[COLUMNS])
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
@@ -130,10 +132,10 @@ def named(axis: Axis, positions: np.ndarray) -> np.ndarray | list[str]:
     """Positions along an axis as its labels say them: days, the names of a category, or numbers as they are."""
     if isinstance(axis.get_major_locator(), DateLocator):
         return [f"{day:%Y-%m-%d}" for day in num2date(positions)]
-    fixed = isinstance(axis.get_major_locator(), FixedLocator)
-    texts = [label.get_text() for label in axis.get_ticklabels()] if fixed else []
-    if any(re.search(r"[a-z]{3}", text) for text in texts):
-        ticks = np.asarray(axis.get_ticklocs())
+    ticks = np.asarray(axis.get_ticklocs())
+    is_named = isinstance(axis.get_major_locator(), FixedLocator)  # asked of the formatter: shared axes hide their labels
+    texts = axis.get_major_formatter().format_ticks(ticks) if is_named else []
+    if any(text and text != f"{tick:g}" for text, tick in zip(texts, ticks, strict=bool(texts))):
         return [texts[int(np.abs(ticks - position).argmin())] for position in positions]
     return positions
 
@@ -142,7 +144,7 @@ def colour_of(artist) -> str:
     """The one colour of an artist, as #rrggbb; empty where it has none or many."""
     for name in ("get_color", "get_facecolor", "get_edgecolor"):
         colours = to_rgba_array(getattr(artist, name)()) if hasattr(artist, name) else []
-        if len(colours) == 1 and colours[0][3] > 0:
+        if len(colours) == 1 and colours[0][3] > 0 and to_hex(colours[0]) != "#ffffff":  # hollow: its edge has the colour
             return to_hex(colours[0])
     return ""
 

@@ -116,11 +116,13 @@ def fit(figure: Figure) -> None:
     panels = [axis for axis in figure.axes if axis.get_subplotspec()]
     labels = [axis.get_ylabel() for axis in panels]
     for axis in panels:
-        letters = int(axis.get_position().width * figure.get_figwidth() * 72 / (0.55 * STYLE["axes.titlesize"]))
+        letters = int(axis.get_position().width * figure.get_figwidth() * 72 / (0.62 * STYLE["axes.titlesize"]))
         axis.set_title(
             "\n".join(textwrap.fill(line, letters) for line in axis.get_title(loc="left").splitlines()), loc="left"
         )
         axis.set_xlabel(textwrap.fill(axis.get_xlabel(), letters))
+        if axis.get_xlabel():
+            axis.tick_params(labelbottom=True)  # the panel below, whose numbers it shared, may be another one now
         if isinstance(axis.xaxis.get_major_locator(), mdates.AutoDateLocator):
             days = mdates.AutoDateLocator(minticks=2, maxticks=4)
             axis.xaxis.set_major_locator(days)

@@ -805,10 +805,30 @@ def test_data_of_bars_points_bands_and_maps_are_there(tmp_path):
         assert kind in set(pd.read_csv(tmp_path / f"figdata/{name}.csv")["kind"])
     bars = pd.read_csv(tmp_path / "figdata/stress_share.csv").query("kind == 'bar'")
     assert list(bars["series"].unique()) == list(SPLITS)
+    assert set(bars["x"]) == {"≥ 20", "≥ 30", "≥ 40"}
     cells = pd.read_csv(tmp_path / "figdata/sweep.csv").query("panel == '1: VIX 15, w = 1'")
     found = {(row.x, row.y): row.value for row in cells.itertuples()}
-    for (column, temperature), (line, scale) in itertools.product(enumerate((1.0, 1.4)), enumerate((0.5, 1.0, 2.0))):
-        assert found[column, line] == pytest.approx(sweep_ratio(15.0, 1.0, temperature, scale), rel=1e-4)
+    for temperature, scale in itertools.product((1.0, 1.4), (0.5, 1.0, 2.0)):
+        assert found[temperature, scale] == pytest.approx(sweep_ratio(15.0, 1.0, temperature, scale), rel=1e-4)
+
+
+def test_the_lines_of_a_panel_can_be_told_apart(tmp_path):
+    """Paths of a fan share name and colour; quantiles of a headline do too."""
+    figures.save(DRAWN["fan"][0](), tmp_path / "figures/fan")
+    lines = pd.read_csv(tmp_path / "figdata/fan.csv").query("kind == 'line'")
+    assert (lines.groupby(["panel", "item"]).size() == 50).all()
+    assert (lines.groupby(["panel", "item"])["x"].apply(lambda x: x.is_monotonic_increasing)).all()
+    figures.save(DRAWN["headline"][0](), tmp_path / "figures/headline")
+    first = pd.read_csv(tmp_path / "figdata/headline.csv").query("panel == '1: 5–95 % (solid), 1–99 % (dashed)'")
+    assert set(first["line"]) == {"-", "--"}
+    assert first["item"].nunique() == 3 * 4
+
+
+def test_hollow_points_have_the_colour_of_their_edge(tmp_path):
+    figures.save(DRAWN["probe"][0](), tmp_path / "figures/probe")
+    points = pd.read_csv(tmp_path / "figdata/probe.csv").query("kind == 'point'")
+    assert points["colour"].nunique() == 3
+    assert (points.groupby("colour")["item"].nunique() == 2).all()  # hollow and filled
 
 
 def test_a_figure_of_ones_own_has_what_is_seen_alone(tmp_path):
