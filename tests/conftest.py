@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEQ_LEN = 10
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, a file stays with one worker, and so do all that need the quick run, which is made once."""
     for item in items:
