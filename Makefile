@@ -59,7 +59,7 @@ yahoo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Also where the environment is gone again, git must be able to read what it tracks: without it notebooks stay as they are.
 STRIP := if [ -x $(BIN)/nbstripout ]; then $(BIN)/nbstripout --keep-id --extra-keys metadata.language_info; else cat; fi

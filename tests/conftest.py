@@ -10,7 +10,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import numpy as np
 import pytest
 import torch
-from project import Workflow
 
 from chaoslib.market.vix import fit_vix_condition
 from chaoslib.market.windows import Scaler, standardise
@@ -20,14 +19,6 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 SEQ_LEN = 10
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, a file stays with one worker, and so do all that need the quick run, which is made once."""
-    for item in items:
-        group = "quick" if "quick_run" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -41,18 +32,6 @@ def copy(root, tmp_path) -> Path:
     for folder in ("params", "notebooks", "chaoslib"):
         shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("executed", "__pycache__", "*.csv"))
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def quick_run(root, tmp_path_factory) -> Workflow:
-    """The quick profile, run whole through the workflow; `output` is what it printed."""
-    made = Workflow(root, tmp_path_factory.mktemp("workflow"))
-    made.published.mkdir(parents=True)  # as in a clone that has the committed results, but no runs
-    (made.published / "run_metadata.json").write_text("{}")
-    result = made.call()
-    assert result.returncode == 0, result.stdout + result.stderr
-    made.output = result.stdout + result.stderr
-    return made
 
 
 @pytest.fixture(scope="session")

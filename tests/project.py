@@ -1,6 +1,7 @@
 """A copy of the project in a temporary folder, and snakemake calls on it."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -64,3 +65,36 @@ def edited(path: Path, text: str):
         yield
     finally:
         path.write_text(before)
+
+
+CHAPTERS = """01_data 02_windows 03_vae 04_probe 05_latents 06_diffusion 07_conditional 08_timegan 09_evaluation 10_scorecard
+11_stress_test""".split()
+SMALLER = {  # than what a reader gets; what is not here is as short as `SHORT` makes it
+    "06_diffusion": {"EPOCHS": 8, "N_SAMPLES": 300},
+    "07_conditional": {"N_SAMPLES": 200, "N_MATCHED": 200, "STEPS": 10, "GRID": 5, "GRID_SAMPLES": 50},
+    "08_timegan": {"EPOCHS": 1, "N_CHECK": 100, "N_SAMPLES": 300},
+    "09_evaluation": {"N_SAMPLES": 500},
+}
+
+
+class Walk:
+    """A copy of the project in which chapters are run by hand; `texts` holds what each of them said."""
+
+    def __init__(self, project: Workflow):
+        self.project, self.texts, self.failed = project, {}, {}
+
+    def through(self, chapters: list[str]) -> "Walk":
+        for chapter in chapters:
+            executed = self.project.folder / f"{chapter}.executed.ipynb"
+            smaller = [part for key, value in SMALLER.get(chapter, {}).items() for part in ("-p", key, str(value))]
+            command = [sys.executable, "-m", "papermill", f"notebooks/{chapter}.ipynb", executed, "-k", "python3"]
+            command += ["--cwd", "notebooks", "--no-progress-bar", *smaller]
+            environment = self.project.environment | {"OMP_NUM_THREADS": "1"}
+            result = subprocess.run(command, cwd=self.project.folder, env=environment, capture_output=True, text=True)
+            cells = json.loads(executed.read_text())["cells"]
+            outputs = [output for cell in cells for output in cell.get("outputs", [])]
+            self.texts[chapter] = "".join("".join(output.get("text", "")) for output in outputs)
+            if result.returncode:
+                errors = [output for output in outputs if output["output_type"] == "error"]
+                self.failed[chapter] = f"{errors[0]['ename']}: {errors[0]['evalue']}" if errors else result.stderr
+        return self

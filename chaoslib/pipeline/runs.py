@@ -79,13 +79,16 @@ def show_progress() -> None:
 
 
 def use_one_thread() -> None:
-    """Let torch use one thread unless OMP_NUM_THREADS says otherwise.
+    """Let torch, BLAS and OpenMP use one thread unless OMP_NUM_THREADS says otherwise, as the workflow does.
 
-    More threads slow such small networks down, and the same number by hand and in the workflow gives the same bits.
+    More threads slow such small networks down, on a busy machine many times over; and the same number gives the same bits.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         import torch
+        from threadpoolctl import threadpool_limits
 
+        os.environ["OMP_NUM_THREADS"] = "1"  # of libraries that are loaded later
+        threadpool_limits(1)
         torch.set_num_threads(1)
 
 

@@ -1,102 +1,25 @@
-"""All chapters in number order through the kernel, as a reader steps through them, after a quick run and after nothing."""
+"""All chapters in number order through the kernel, as a reader steps through them, with nothing run before."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from project import Workflow
+from project import CHAPTERS, Walk, Workflow
 
 from chaoslib.pipeline import saving
 
 pytestmark = pytest.mark.end_to_end
 
-CHAPTERS = """01_data 02_windows 03_vae 04_probe 05_latents 06_diffusion 07_conditional 08_timegan 09_evaluation 10_scorecard
-11_stress_test""".split()
-SMALLER = {  # than what a reader gets; what is not here is as short as `SHORT` makes it
-    "06_diffusion": {"EPOCHS": 8, "N_SAMPLES": 300},
-    "07_conditional": {"N_SAMPLES": 200, "N_MATCHED": 200, "STEPS": 10, "GRID": 5, "GRID_SAMPLES": 50},
-    "08_timegan": {"EPOCHS": 1, "N_CHECK": 100, "N_SAMPLES": 300},
-    "09_evaluation": {"N_SAMPLES": 500},
-}
-
-
-class Walk:
-    """A copy of the project in which chapters are run by hand; `texts` holds what each of them said."""
-
-    def __init__(self, project: Workflow):
-        self.project, self.texts, self.failed = project, {}, {}
-
-    def through(self, chapters: list[str]) -> "Walk":
-        for chapter in chapters:
-            executed = self.project.folder / f"{chapter}.executed.ipynb"
-            smaller = [part for key, value in SMALLER.get(chapter, {}).items() for part in ("-p", key, str(value))]
-            command = [sys.executable, "-m", "papermill", f"notebooks/{chapter}.ipynb", executed, "-k", "python3"]
-            command += ["--cwd", "notebooks", "--no-progress-bar", *smaller]
-            environment = self.project.environment | {"OMP_NUM_THREADS": "1"}
-            result = subprocess.run(command, cwd=self.project.folder, env=environment, capture_output=True, text=True)
-            cells = json.loads(executed.read_text())["cells"]
-            outputs = [output for cell in cells for output in cell.get("outputs", [])]
-            self.texts[chapter] = "".join("".join(output.get("text", "")) for output in outputs)
-            if result.returncode:
-                errors = [output for output in outputs if output["output_type"] == "error"]
-                self.failed[chapter] = f"{errors[0]['ename']}: {errors[0]['evalue']}" if errors else result.stderr
-        return self
-
 
 @pytest.fixture(scope="module")
-def walks(root, quick_run, tmp_path_factory) -> dict[str, Walk]:
-    """Both at once: the suite has two cores."""
-    after_quick, from_nothing = (Workflow(root, tmp_path_factory.mktemp(name)) for name in ("quick", "nothing"))
-    shutil.copytree(quick_run.run_dir, after_quick.run_dir)
-    with ThreadPoolExecutor(2) as pool:
-        begun = {name: pool.submit(Walk(project).through, CHAPTERS) for name, project in (
-            ("quick", after_quick), ("nothing", from_nothing))}  # fmt: skip
-        return {name: walk.result() for name, walk in begun.items()}
+def walk(root, tmp_path_factory) -> Walk:
+    return Walk(Workflow(root, tmp_path_factory.mktemp("nothing"))).through(CHAPTERS)
 
 
-def test_after_a_quick_run_every_chapter_works(walks):
-    assert walks["quick"].failed == {}
-    made = {path.parent.name for path in walks["quick"].project.folder.glob("runs/lab/**/SHA256SUMS")}
-    assert {name.split(".")[0] for name in made} == set(CHAPTERS)
-
-
-def test_each_says_what_it_read_and_from_where(walks):
-    texts = walks["quick"].texts
-    lab, quick = (
-        {chapter: set(re.findall(rf"^read from {base}: (.*)$", text, flags=re.M)) for chapter, text in texts.items()}
-        for base in ("runs/lab", "runs/quick/sp500_logret")
-    )
-    assert lab["06_diffusion"] == {"seed0/03_vae.gaussian, seed0/05_latents.gaussian"}
-    assert quick["06_diffusion"] == set()
-    assert lab["07_conditional"] == {"02_windows"}
-    (line,) = quick["07_conditional"]
-    assert "seed0/06_diffusion.cond_end" in line
-    (line,) = lab["09_evaluation"]
-    assert {"seed0/06_diffusion.post", "seed0/07_conditional", "seed0/08_timegan.full"} <= set(line.split(", "))
-    (line,) = quick["09_evaluation"]
-    assert {"seed0/06_diffusion.mu", "seed0/08_timegan.stress"} <= set(line.split(", "))
-
-
-def test_each_says_what_is_small_and_how_to_have_the_papers_settings(walks):
-    for chapter in (
-        "03_vae",
-        "06_diffusion",
-        "07_conditional",
-        "08_timegan",
-        "09_evaluation",
-        "10_scorecard",
-        "11_stress_test",
-    ):
-        assert re.search(r"^short: .*\(paper: .*SHORT = False", walks["quick"].texts[chapter], flags=re.M), chapter
-
-
-def test_with_nothing_run_before_each_works_or_names_what_to_run_first(walks):
-    walk = walks["nothing"]
+def test_with_nothing_run_before_each_works_or_names_what_to_run_first(walk):
     assert set(walk.failed) == {"07_conditional", "09_evaluation", "10_scorecard", "11_stress_test"}
     for chapter, text in walk.failed.items():
         assert text.startswith("MissingArtefact: not run yet"), chapter

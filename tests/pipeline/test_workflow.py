@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from project import Workflow, edited
+from project import CHAPTERS, Walk, Workflow, edited
 from safetensors.torch import load_file
 
 from chaoslib.evaluation import probe, scorecard, tables
@@ -24,8 +24,14 @@ pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")
-def workflow(quick_run) -> Workflow:
-    return quick_run
+def workflow(root, tmp_path_factory) -> Workflow:
+    made = Workflow(root, tmp_path_factory.mktemp("workflow"))
+    made.published.mkdir(parents=True)  # as in a clone that has the committed results, but no runs
+    (made.published / "run_metadata.json").write_text("{}")
+    result = made.call()
+    assert result.returncode == 0, result.stdout + result.stderr
+    made.output = result.stdout + result.stderr
+    return made
 
 
 def test_the_gate_is_passed_by_the_vae_that_is_used(workflow):
@@ -279,6 +285,50 @@ def test_what_cannot_be_drawn_is_named(workflow, tmp_path, arguments, message):
     result = script(workflow, "redraw", str(tmp_path), *arguments)
     assert result.returncode == 1
     assert message in result.stderr
+
+
+@pytest.fixture(scope="module")
+def walked(workflow, root, tmp_path_factory) -> Walk:
+    """All chapters by hand, in number order, after the quick run; apart from it."""
+    project = Workflow(root, tmp_path_factory.mktemp("walk"))
+    shutil.copytree(workflow.run_dir, project.run_dir)
+    return Walk(project).through(CHAPTERS)
+
+
+def test_after_a_quick_run_every_chapter_works(walked):
+    assert walked.failed == {}
+    made = {path.parent.name for path in walked.project.folder.glob("runs/lab/**/SHA256SUMS")}
+    assert {name.split(".")[0] for name in made} == set(CHAPTERS)
+
+
+def test_each_says_what_it_read_and_from_where(walked):
+    texts = walked.texts
+    lab, quick = (
+        {chapter: set(re.findall(rf"^read from {base}: (.*)$", text, flags=re.M)) for chapter, text in texts.items()}
+        for base in ("runs/lab", "runs/quick/sp500_logret")
+    )
+    assert lab["06_diffusion"] == {"seed0/03_vae.gaussian, seed0/05_latents.gaussian"}
+    assert quick["06_diffusion"] == set()
+    assert lab["07_conditional"] == {"02_windows"}
+    (line,) = quick["07_conditional"]
+    assert "seed0/06_diffusion.cond_end" in line
+    (line,) = lab["09_evaluation"]
+    assert {"seed0/06_diffusion.post", "seed0/07_conditional", "seed0/08_timegan.full"} <= set(line.split(", "))
+    (line,) = quick["09_evaluation"]
+    assert {"seed0/06_diffusion.mu", "seed0/08_timegan.stress"} <= set(line.split(", "))
+
+
+def test_each_says_what_is_small_and_how_to_have_the_papers_settings(walked):
+    for chapter in (
+        "03_vae",
+        "06_diffusion",
+        "07_conditional",
+        "08_timegan",
+        "09_evaluation",
+        "10_scorecard",
+        "11_stress_test",
+    ):
+        assert re.search(r"^short: .*\(paper: .*SHORT = False", walked.texts[chapter], flags=re.M), chapter
 
 
 def test_a_second_call_runs_nothing(workflow):
