@@ -106,6 +106,7 @@ def run_all(page: Page, url: str, chapter: str, pictures: Path, limit: float) ->
             break
     state["minutes"] = (time.perf_counter() - started) / 60
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.locator(".jp-Cell").first.scroll_into_view_if_needed()
     page.screenshot(path=pictures / f"{chapter}_head.png")
     errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
     figures = page.locator(".jp-RenderedImage img")

@@ -5,10 +5,12 @@ import inspect
 import textwrap
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager, get_data_path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -75,6 +77,11 @@ DECODER_COLOURS = {
     "cond_norm": "#CC3311",
 }
 
+# Figures take the DejaVu that matplotlib brings, to be the same anywhere: a machine's own may be another version.
+FONTS = font_manager.fontManager
+FONTS.ttflist = [font for font in FONTS.ttflist if not font.name.startswith("DejaVu")]
+for path in sorted(Path(get_data_path(), "fonts/ttf").glob("DejaVu*.ttf")):
+    FONTS.addfont(path)
 
 PAGE: ContextVar[float | None] = ContextVar("page", default=None)  # width of the reader's page; None: as designed
 

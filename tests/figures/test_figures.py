@@ -599,6 +599,7 @@ def test_every_model_has_a_label_and_a_colour_of_its_own():
 def test_saved_files_embed_their_fonts_and_repeat_byte_for_byte(name, tmp_path):
     run = runs.Run("09_evaluation", {"RUN_DIR": str(tmp_path)}, tmp_path)
     first, second = (figures.save(DRAWN[name][0](), run.figure(f"{name}_{k}")) for k in "ab")
+    run.save({})
     assert isinstance(first, Figure)
     assert first is not second
     saved = run.folder / "figures"
@@ -917,3 +918,9 @@ def test_data_of_no_figure_of_this_package_are_refused(tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"function": name}))
         with pytest.raises(ValueError, match=f"names {name}, which is no figure"):
             figures.redraw(tmp_path / "figdata/fig")
+
+
+def test_fonts_are_those_that_matplotlib_brings():
+    """Whatever the machine has installed under the same name."""
+    for style in ("DejaVu Sans", "DejaVu Sans:bold", "DejaVu Serif", "DejaVu Sans Mono"):
+        assert mpl.font_manager.findfont(style).startswith(mpl.get_data_path())
