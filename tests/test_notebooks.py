@@ -166,3 +166,12 @@ def test_executed_copies_are_the_sources_at_the_published_settings(path):
     assert '"output_type": "error"' not in text
     assert not re.search(r"(?<![\w.:/])/(home|root|work|tmp|var|Users)/", text), "an absolute path"
     assert len(text) < 1_000_000
+
+
+@pytest.mark.parametrize("path", EXECUTED, ids=lambda p: p.stem)
+def test_links_of_executed_copies_lead_somewhere(path):
+    """To other executed copies, where there is output to see, and to guides."""
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", source(cell)):
+            assert "://" in target or (path.parent / target).exists(), target
+            assert not re.match(r"\.\./\d\d_", target), "a source notebook shows nothing"

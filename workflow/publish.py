@@ -24,6 +24,7 @@ from chaoslib.pipeline import artefacts, files, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ("REPORT.md", "run_metadata.json", "run_metadata.md")  # written beside what is copied
+LINK = re.compile(r"\]\(((?:\.\./|\d\d_)[^)\s]+)\)")  # to another chapter or file of the repository
 SHIPPED = {"ldm_post": "06_diffusion.post"} | {
     f"cond_{name}": f"06_diffusion.cond_{name}" for name in ("end", "start", "norm")
 }
@@ -166,10 +167,20 @@ def few_colours(png: str, colours: int = 128) -> str:
     return base64.b64encode(small.getvalue()).decode() + "\n"
 
 
-def clean_notebook(executed: str, source: str, run_dir: Path) -> str:
+def executed_link(target: str, variant: str) -> str:
+    """Where a link of a source notebook leads from its executed copy: to a copy, of the same variant where there is one."""
+    stage, known = target.removesuffix(".ipynb"), stages.nodes(ROOT)
+    if not target.endswith(".ipynb"):
+        return f"../{target}"
+    own = stages.parameter_cell(ROOT / "notebooks" / target).get("VARIANT", (str, ""))[1]
+    return next(f"{node}.ipynb" for node in (f"{stage}.{variant}", f"{stage}.{own}", stage) if node in known)
+
+
+def clean_notebook(executed: str, source: str, node: str, run_dir: Path) -> str:
     """A source notebook with the outputs of its execution, without papermill's clock times and this machine's run folder.
 
-    The prose and the comments are those of the source: editing them runs nothing. Pictures become lighter.
+    The prose and the comments are those of the source: editing them runs nothing. Links lead to other executed copies,
+    and pictures become lighter.
     """
     notebook, ran = json.loads(source), json.loads(executed)
     done = {cell["id"]: cell for cell in ran["cells"] if cell["cell_type"] == "code"}
@@ -179,6 +190,9 @@ def clean_notebook(executed: str, source: str, run_dir: Path) -> str:
         if cell["cell_type"] == "code":
             ran_as = done.get(cell["id"], cell)  # one of comments alone, written since, did not run
             cell |= {key: ran_as[key] for key in ("execution_count", "outputs")}
+        else:
+            text = re.sub(LINK, lambda link: f"]({executed_link(link[1], node.partition('.')[2])})", "".join(cell["source"]))
+            cell["source"] = text.splitlines(keepends=True)
         cells += [cell, *(injected if "parameters" in cell["metadata"].get("tags", []) else [])]
     for cell in cells:
         cell["metadata"] = {key: value for key, value in cell["metadata"].items() if key == "tags"}
@@ -210,7 +224,7 @@ def main(arguments: list[str] | None = None) -> None:
         for place, node in shown.items():
             executed = (options.run_dir / "logs" / f"{place}.ipynb").read_text()
             source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
-            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, options.run_dir))
+            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, node, options.run_dir))
         for path in options.executed.glob("*.ipynb"):
             if path.stem not in shown.values():
                 path.unlink()
