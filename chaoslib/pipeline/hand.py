@@ -121,13 +121,17 @@ def clash(
     return None
 
 
+def in_order(place: str) -> tuple[str, str]:
+    """Sorts places in the order of the pipeline: nodes begin with the number of their notebook."""
+    return stages.node_of(place), place
+
+
 def commands(root: Path, places: set[str], params: dict) -> str:
     """Shell lines that run some stages by hand as the run of these params is, in the order of the pipeline."""
     lines = []
-    order = stages.nodes(root)
     run_dir, long = params["RUN_DIR"], "" if params.get("SHORT", True) else " -p SHORT False"
     elsewhere = "" if run_dir == f"runs/{LAB}" else f" -r RUN_DIR {shlex.quote(run_dir)}"
-    for place in sorted(places, key=lambda place: (order.index(stages.node_of(place)), place)):
+    for place in sorted(places, key=in_order):
         stage, _, variant = stages.node_of(place).partition(".")
         line = f"  papermill notebooks/{stage}.ipynb out.ipynb -k python3" + (f" -p VARIANT {variant}" if variant else "")
         line += f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else ""
@@ -143,12 +147,12 @@ class Plan:
     """
 
     def __init__(self, root: Path, seeds: list[int], has: Callable[[str], bool]):
-        self.root, self.seeds, self.has, self.order = root, seeds, has, stages.nodes(root)
+        self.root, self.seeds, self.has = root, seeds, has
 
     def reads(self, place: str) -> list[str]:
         """Places that a published stage reads; none for a variant of the reader's own."""
         node = stages.node_of(place)
-        if node not in self.order:
+        if node not in stages.nodes(self.root):
             return []
         params = stages.read_yaml(self.root / f"params/paper/{node}.yaml")
         seeds, found = self.seeds if "SEEDS" in params else [stages.seed_of(place)], []
@@ -166,18 +170,17 @@ class Plan:
             if place not in found:
                 found[place] = self.reads(place)
                 queue += found[place]
-        known = {place: read for place, read in found.items() if stages.node_of(place) in self.order}
-        return dict(sorted(known.items(), key=lambda item: (self.order.index(stages.node_of(item[0])), item[0])))
+        return {place: found[place] for place in sorted(found, key=in_order)}
 
     def between(self, origin: str, made: str) -> set[str]:
         """Places to run so that `made` is made from the `origin` that is there, which is run too when it is not."""
-        changed = changed_by(self.before([made]), {origin})
+        changed = changed_by(self.before([made]), {origin}) | {made}
         return changed - {origin} if self.has(origin) else changed
 
     def unmade(self, places: list[str]) -> set[str]:
         """Places to run for some that were not: themselves, what they need in turn, and what has read less than that."""
         reads = self.before(places)
-        wanted, queue = set(), [place for place in places if place in reads]
+        wanted, queue = set(), list(places)
         while queue:
             place = queue.pop()
             if place not in wanted and not self.has(place):
