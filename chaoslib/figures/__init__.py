@@ -9,6 +9,7 @@ from chaoslib.figures.conditional import (
     sweep,
     volatility_against_vix,
 )
+from chaoslib.figures.diagrams import denoiser_network, pipeline_map, timegan_networks, vae_network
 from chaoslib.figures.files import redraw, save
 from chaoslib.figures.forecasts import exceedances, history_fans, long_horizons, losses_against_vix, walk_forward
 from chaoslib.figures.history import price_history, split_overview, stress_share
