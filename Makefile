@@ -12,13 +12,17 @@
 #   make test-hand             steps through every chapter in a real JupyterLab, with Chromium
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
+#   make help                  lists these commands and the variables
 #   make clean                 removes .venv, runs and what the workflow remembers; figures/paper stays
 
+# Variables, set as in make quick DATASET=nasdaq_logret CORES=1:
 PYTHON  ?= python3
+# paper or quick; sp500_logret, nasdaq_logret, dow_logret, russell2000_logret or a CSV with date,close,vix; snapshot or yahoo.
 PROFILE ?= paper
 DATASET ?= sp500_logret
 SOURCE  ?= snapshot
 CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# Where artefacts go.
 RUNS    ?= runs
 # Seeds as 0,1,2; empty means those of the profile.
 SEEDS   ?=
@@ -38,7 +42,10 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: reproduce quick walkforward figures compare test test-hand check yahoo lab bench unlock clean
+.PHONY: help reproduce quick walkforward figures compare test test-hand check yahoo lab bench unlock clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p; s/^\([A-Z_]*\) *?= */  \1 = /p; /^BIN/q' Makefile
 
 reproduce: .venv/installed
 	$(call FLOW,$(PROFILE),--forcerun publish) publish

@@ -136,7 +136,7 @@ def compare(
         for split, (mode, generate) in itertools.product(SPLITS, modes.items()):
             row = compare_at(target, real[split], vix[split], first_day[split], generate, condition)
             rows.append({"model": model, "mode": mode, "split": split, "guidance": 1.0, **row})
-    log.info("sampled %s at VIX %s", model, ", ".join(f"{target:g}" for target in fixed))
+    log.info("sampled %s at %d levels of the VIX at the window's %s", model, len(fixed), condition.vix_at)
     return pd.DataFrame(rows)
 
 
@@ -160,6 +160,7 @@ def sweep(
     One run of the diffusion serves all amplitudes of a target and a w, and all share their noise.
     """
     rows, history = [], [part["all"] for part in (real, vix, first_day)]
+    targets, guidance = list(targets), list(guidance)
     for target, w in itertools.product(targets, guidance):
         generator = torch.Generator().manual_seed(seed)
         z = model.sample_latents(n, vix=target, guidance=w, steps=steps, generator=generator)
@@ -170,7 +171,8 @@ def sweep(
                 row = compare_at(target, *history, lambda _, s=scale, w=windows: s * w, model.condition)
                 dials = {"guidance": w, "temperature": temperature, "output_scale": scale}
                 rows.append({**row, **dials, "amplified": max(dials.values()) > 1.0})
-        log.info("sampled VIX %g with guidance %g: %d settings done", target, w, len(rows))
+        if w == guidance[-1]:
+            log.info("swept VIX %g: %d settings so far", target, len(rows))
     return pd.DataFrame(rows).assign(mode="target", split="all")
 
 

@@ -70,6 +70,16 @@ def compare(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
     }
 
 
+def criteria(table: pd.DataFrame, *, draw: str = "post", decode: str = "sampled") -> pd.DataFrame:
+    """What the gate reads of several VAEs: one row a VAE, one column a (metric, subset) of `GATE`, in its order.
+
+    table : rows of `probe_vae` with the column vae. A criterion whose subset was not probed with this draw is nan.
+    """
+    chosen = table[(table["draw"] == draw) & (table["decode"] == decode)]
+    wide = chosen.pivot(index="vae", columns="subset", values=list(METRICS))
+    return wide.reindex(columns=pd.MultiIndex.from_tuples(GATE)).loc[table["vae"].unique()]
+
+
 def failures(rows: pd.DataFrame, *, draw: str = "post", decode: str = "sampled") -> list[str]:
     """What keeps a VAE from passing the gate, one sentence each; empty when it passed.
 

@@ -266,3 +266,20 @@ def halves(path: np.ndarray, *, seq_len: int, n: int = 200, mean_block: float = 
     table["ratio"] = table["distance"] / table["floor_median"]
     table = table.join(numbers(first, stack([second]))).rename_axis("metric").reset_index()
     return table.assign(model="second_half", reference="first_half").reindex(columns=COLUMNS)
+
+
+def verdict(card: pd.DataFrame) -> pd.DataFrame:
+    """(models, ...) where the ranked metrics of each model lie; card : rows of `scorecard` of one reference.
+
+    below_median, inside, outside : how many distances are at most the floor's median, at most its 95 % value, larger
+    farthest, times : the metric with the largest distance / floor_p95, and that number, which `p_max` compares
+    """
+    ranked = card[~card["metric"].isin(UNRANKED)]
+    ranked = ranked.assign(times=ranked["distance"] / ranked["floor_p95"], near=ranked["ratio"] <= 1)
+    rows = {}
+    for model, group in ranked.groupby("model", sort=False):
+        near, outside = group["near"].sum(), (group["times"] > 1).sum()
+        worst = group.loc[group["times"].idxmax()]
+        rows[model] = {"below_median": near, "inside": len(group) - near - outside, "outside": outside}
+        rows[model] |= {"farthest": worst["metric"], "times": worst["times"], "p_max": worst["p_max"]}
+    return pd.DataFrame.from_dict(rows, orient="index")

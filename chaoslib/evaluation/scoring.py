@@ -10,6 +10,12 @@ from chaoslib.evaluation import metrics
 
 LEVELS = (np.arange(100) + 0.5) / 100  # of forecast quantiles
 COVERAGE = 0.90  # of the central interval
+OUTCOMES = {  # of `metrics.window_outcomes`, in words
+    "log_rv": "log realised volatility",
+    "cum_return": "cumulative return",
+    "max_drawdown": "maximum drawdown",
+    "worst_day": "worst day",
+}
 
 
 def quantile_grid(sample: Callable[[float], np.ndarray], vix: np.ndarray) -> dict[str, np.ndarray]:

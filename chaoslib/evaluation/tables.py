@@ -141,6 +141,23 @@ def summarise_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     return summary.drop(columns="count")
 
 
+def over_seeds(rows: pd.DataFrame, columns: dict[str, str], *, digits: int = 2) -> pd.DataFrame:
+    """Mean over the seeds of each model, with the range where seeds differ, as words: "0.68 (0.67 to 0.69)".
+
+    rows : columns model, seed and those of `columns`, column -> heading; models stand in the order of `MODELS`
+    """
+    groups = dict(list(rows.groupby("model")))
+
+    def told(values: pd.Series) -> str:
+        if values.isna().all():
+            return "–"
+        mean, low, high = (f"{round(x, digits) + 0.0:.{digits}f}" for x in (values.mean(), values.min(), values.max()))
+        return mean if low == high else f"{mean} ({low} to {high})"
+
+    told_rows = {name: {head: told(groups[name][key]) for key, head in columns.items()} for name in MODELS if name in groups}
+    return pd.DataFrame.from_dict(told_rows, orient="index")
+
+
 def crps_rows(scores: pd.DataFrame, *, rival: str, seq_len: int) -> pd.DataFrame:
     """The table `crps` from scores of single windows, of one seed or of several together.
 

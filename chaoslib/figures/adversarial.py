@@ -3,45 +3,79 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, legend_below, styled
 
-TERMS = {
-    "autoencoder": {"reconstruction": ("reconstruction error", "#0072B2")},
-    "supervised": {"supervised": ("squared error, a day ahead", "#009E73")},
-    "joint": {
-        "discriminator": ("discriminator", "#000000"),
-        "adversarial": ("generator, adversarial", "#E69F00"),
-        "moments": ("generator, moments", "#D55E00"),
-        "supervised": ("supervisor", "#009E73"),
-        "reconstruction": ("reconstruction", "#0072B2"),
-    },
+ERRORS = {"reconstruction": ("reconstruction", "#0072B2"), "supervised": ("supervisor", "#009E73")}
+PANELS = {  # title -> phases, and the losses that are drawn of them
+    "phases 1 and 2": (("autoencoder", "supervised"), ERRORS),
+    "phase 3: errors": (("joint",), ERRORS | {"moments": ("moments", "#D55E00")}),
+    "phase 3: verdicts": (
+        ("joint",),
+        {
+            "discriminator": ("discriminator", "#000000"),
+            "adversarial": ("generator", "#E69F00"),
+            "adversarial_early": ("generator, before the supervisor", "#F3CF80"),
+        },
+    ),
 }
 
 
 @styled
-def timegan_history(history: pd.DataFrame) -> Figure:
-    """Losses of the three phases, and the distance to train at each check of the joint one; the kept state is ringed."""
-    figure, axes = canvas(1, 4, width=TWO_COLUMNS, height=2.2, width_ratios=[1, 1, 1.4, 1.2])
-    for axis, (phase, terms) in zip(axes, TERMS.items(), strict=False):
-        rows = history[history["phase"] == phase]
+def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Figure:
+    """Losses of the three phases, and the distance to train at each check of the joint one; the kept state is ringed.
+
+    undecided : of `timegan.undecided_losses`, the level of each verdict while the discriminator tells nothing apart
+    """
+    figure, axes = canvas(1, 4, width=TWO_COLUMNS, height=2.3)
+    for axis, (title, (phases, terms)) in zip(axes, PANELS.items(), strict=False):
         for name, (label, colour) in terms.items():
+            rows = history[history["phase"].isin(phases) & history[name].notna()]
             axis.plot(rows["epoch"], rows[name], color=colour, label=label)
+        axis.set_title(title, loc="left")
+    for axis in axes[:2]:
         axis.set_yscale("log")
-        axis.set_title(phase, loc="left")
-        axis.set_xlabel("epoch")
     axes[0].set_ylabel("loss")
+    for number, level in enumerate(undecided.values()):
+        label = None if number else "undecided"
+        axes[2].axhline(level, color="grey", linestyle="--", linewidth=0.8, label=label)
+    axes[2].set_ylim(0, 1.08 * axes[2].get_ylim()[1])
     checks = history[history["distance"].notna()]
     axes[3].plot(checks["epoch"], checks["distance"], color=COLOURS["timegan"], marker=".", label="distance to train")
     chosen = checks.loc[checks["distance"].idxmin()]
     axes[3].plot(chosen["epoch"], chosen["distance"], "o", markersize=8, fillstyle="none", color="black", label="kept")
-    axes[3].set_yscale("log")
+    axes[3].set_ylim(bottom=0)
     axes[3].set_title("distance to train", loc="left")
-    axes[3].set_xlabel("epoch")
-    handles, labels = axes[2].get_legend_handles_labels()
-    more = axes[3].get_legend_handles_labels()
-    legend_below(figure, handles + more[0], labels + more[1], ncols=4)
+    for axis in axes:
+        axis.set_xlabel("epoch")
+    pairs = [pair for axis in axes[1:] for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    legend_below(figure, *map(list, zip(*pairs, strict=True)), ncols=5)
+    return figure
+
+
+@styled
+def calm_to_wild(real: np.ndarray, fake: np.ndarray, *, model: str) -> Figure:
+    """A calm, a typical and a wild window of reality over those of a model: the 5, 50 and 95 % quantiles of volatility.
+
+    real (N, L) and fake (M, L) in log-returns; each row takes the windows that stand there among its own, and says their
+    realised volatility, per day.
+    """
+    figure, axes = canvas(2, 3, width=TWO_COLUMNS, height=2.7, sharex=True, sharey=True)
+    rows = ((real, "real", "black"), (fake, LABELS[model], COLOURS[model]))
+    for row, (windows, name, colour) in zip(axes.reshape(2, 3), rows, strict=True):
+        volatility = metrics.realised_vol(windows)
+        order = np.argsort(volatility)
+        for axis, (share, kind) in zip(row, ((0.05, "calm"), (0.5, "typical"), (0.95, "wild")), strict=True):
+            chosen = order[round(share * (len(order) - 1))]
+            days = np.arange(1, windows.shape[1] + 1)
+            axis.axhline(0, color="grey", linewidth=0.5)
+            axis.plot(days, PERCENT * windows[chosen], color=colour, marker=".", markersize=2.5, linewidth=0.7)
+            axis.set_title(f"{name}, {kind}: {PERCENT * volatility[chosen]:.2f} %", loc="left")
+    figure.supxlabel("day", fontsize=8)
+    figure.supylabel("log-return (%)", fontsize=8)
     return figure
 
 
@@ -56,12 +90,18 @@ def mode_collapse(
     """
     figure, (volatility, neighbours) = canvas(1, 2, width=TWO_COLUMNS, height=2.4)
     colour = COLOURS[model]
+    volatility.set_xscale("log")
     for windows, name, shade in ((real, "real (train)", "black"), (fake, LABELS[model], colour)):
         density(volatility, metrics.log_rv(windows), color=shade, label=name)
-    volatility.set_xlabel("log realised volatility of a window")
-    volatility.set_ylabel("density")
-    volatility.set_title("diversity of volatility", loc="left")
-    volatility.legend(loc="upper left")
+        volatility.lines[-1].set_xdata(PERCENT * np.exp(volatility.lines[-1].get_xdata()))
+    volatility.relim()
+    volatility.autoscale_view()
+    volatility.set_xticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+    volatility.xaxis.set_minor_formatter(NullFormatter())
+    volatility.set_xlabel("realised volatility of a window (% per day)")
+    volatility.set_ylabel("density of its logarithm")
+    volatility.set_title("are windows calm and wild?", loc="left")
+    volatility.legend(loc="upper right")
 
     n = min(n, len(real), len(fake) // 2)
     order = np.random.default_rng(seed).permutation(len(fake))
@@ -75,9 +115,9 @@ def mode_collapse(
     for label, (values, shade, line) in distances.items():
         ordered = np.sort(values)
         neighbours.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), color=shade, linestyle=line, label=label)
-    neighbours.set_xlabel("distance to the nearest window, own scale removed")
+    neighbours.set_xlabel("distance to the nearest window (0: a copy)")
     neighbours.set_ylabel("share of windows nearer")
-    neighbours.set_title("nearest neighbours", loc="left")
+    neighbours.set_title("are windows new, and unlike one another?", loc="left")
     neighbours.set_xlim(left=0)
     neighbours.legend(loc="upper left")
     return figure
@@ -105,5 +145,9 @@ def stress_knobs(dials: pd.DataFrame, real: np.ndarray) -> Figure:
                 axis.plot(rows["value"], PERCENT * rows[edge], color=COLOURS[model], linestyle="--", linewidth=0.8)
         axis.set_xlabel(label)
     axes[0].set_ylabel("realised volatility (% per day)")
-    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    for line, text in (("-", "median of a model"), ("--", "its 5 and 95 %")):
+        handles.append(Line2D([], [], color="black", linestyle=line, linewidth=0.8))
+        labels.append(text)
+    legend_below(figure, handles, labels, ncols=3)
     return figure

@@ -1,9 +1,11 @@
-"""The market at a given VIX: fans, laws, calibration, the guidance dial and the sweep."""
+"""The market at a given VIX: fans, laws, calibration, scores of forecasts, the guidance dial and the sweep."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from chaoslib.evaluation import metrics, scoring
 from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, legend_below, styled
@@ -34,12 +36,16 @@ def fan(
         days, middle = np.arange(1, windows.shape[1] + 1), np.median(np.cumsum(windows, axis=1), axis=0)
         paths = PERCENT * np.cumsum(real[vix], axis=1)
         for number, path in enumerate(paths[rng.permutation(len(paths))[:shown]]):
-            axis.plot(days, path, color="black", linewidth=0.35, alpha=0.6, label="real" if number == 0 else None)
-        axis.plot(days, PERCENT * middle, color=COLOURS[model], label="median")
+            axis.plot(days, path, color="black", linewidth=0.35, alpha=0.6, label="real paths" if number == 0 else None)
+        axis.plot(days, PERCENT * middle, color=COLOURS[model], label="generated median")
         axis.set_title(f"VIX {vix:g} ({len(real[vix])} real windows)", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
-    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=5)
+    bands, rest = axes[0].collections, axes[0].get_legend_handles_labels()
+    opacity = 1 - np.cumprod([1 - band.get_alpha() for band in bands])  # the bands lie on one another
+    handles = [Patch(color=COLOURS[model], alpha=each, linewidth=0) for each in opacity] + rest[0][len(bands) :]
+    labels = [f"generated {label}" for label in rest[1][: len(bands)]] + rest[1][len(bands) :]
+    legend_below(figure, handles, labels, ncols=5)
     return figure
 
 
@@ -50,6 +56,8 @@ def volatility_against_vix(
     real: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> Figure:
     """Realised volatility of a window against VIX, per year, generated over real: the headline.
+
+    Generated windows have a line for their median and two dashed ones for 5 and 95 %, real ones a band.
 
     curves : (model, "end" or "start") -> (G, len(scoring.LEVELS)) quantiles of log realised volatility, daily
     levels : "end" and "start" -> VIX (G,) of the curves
@@ -62,7 +70,7 @@ def volatility_against_vix(
         at_levels = levels[at]
         law = np.array([local_quantiles(vix, volatility, level) for level in at_levels])
         axis.fill_between(at_levels, annual * law[:, 0], annual * law[:, 2], color="black", alpha=0.15, linewidth=0)
-        axis.plot(at_levels, annual * law[:, 1], color="black", linewidth=1.8, label="real: median, 5–95 %")
+        axis.plot(at_levels, annual * law[:, 1], color="black", linewidth=1.8, label="real windows")
         for model, _ in (key for key in curves if key[1] == at):
             low, middle, high = (annual * np.exp(column) for column in central(curves[model, at]).T)
             axis.plot(at_levels, middle, color=COLOURS[model], label=LABELS[model])
@@ -73,8 +81,12 @@ def volatility_against_vix(
         axis.set_yticks([5, 10, 20, 40, 80], [5, 10, 20, 40, 80])
         axis.minorticks_off()
         axis.set_xlabel(ANCHORS[at])
-        axis.legend(loc="upper left")
     axes[0].set_ylabel("realised volatility (% per year)")
+    named = {line.get_label(): line for axis in axes for line in axis.get_lines() if not line.get_label().startswith("_")}
+    real_band = Patch(color="black", alpha=0.15, linewidth=0)
+    dashed = Line2D([], [], color="black", linestyle="--", linewidth=0.8)
+    handles = [*named.values(), real_band, dashed]
+    legend_below(figure, handles, [*(f"{name}: median" for name in named), "real: 5–95 %", "generated: 5 and 95 %"], ncols=3)
     return figure
 
 
@@ -91,10 +103,10 @@ def local_quantiles(vix: np.ndarray, volatility: np.ndarray, level: float) -> np
 
 @styled
 def calibration(rows: pd.DataFrame) -> Figure:
-    """Std ratio against the VIX asked for, of the table `conditional`: one mode, one split, guidance 1."""
+    """Std ratio against the VIX asked for, of the table `conditional`: one mode, one split, guidance 1; 1 is right."""
     figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.8, sharey=True)
     for axis, (at, label) in zip(axes, ANCHORS.items(), strict=True):
-        axis.axhspan(0.93, 1.07, color="grey", alpha=0.15, linewidth=0)
+        axis.axhspan(0.93, 1.07, color="grey", alpha=0.15, linewidth=0, label="within 7 %")
         axis.axhline(1, color="black", linewidth=0.6)
         for model, group in rows[rows["vix_at"] == at].groupby("model", sort=False):
             axis.plot(group["target_vix"], group["std_ratio"], color=COLOURS[model], marker=".", label=LABELS[model])
@@ -102,9 +114,9 @@ def calibration(rows: pd.DataFrame) -> Figure:
         axis.set_xticks(VIX_TICKS, VIX_TICKS)
         axis.minorticks_off()
         axis.set_xlabel(label)
-    axes[0].set_ylabel("std, generated / real")
+    axes[0].set_ylabel("std of days, generated / real")
     named = dict(zip(*reversed(axes[1].get_legend_handles_labels()), strict=True))  # "start" has every model
-    legend_below(figure, named.values(), named.keys(), ncols=3)
+    legend_below(figure, named.values(), named.keys(), ncols=4)
     return figure
 
 
@@ -119,16 +131,43 @@ def conditional_laws(generated: dict[float, np.ndarray], real: dict[float, np.nd
         edges = np.linspace(-reach, reach, 41)
         for windows, colour, label in ((real[vix], "black", "real"), (generated[vix], COLOURS["cond_ldm"], "generated")):
             heights = np.histogram(PERCENT * windows, bins=edges)[0] / (windows.size * np.diff(edges))
-            top.stairs(np.where(heights > 0, heights, np.nan), edges, color=colour, label=label)
+            top.stairs(np.where(heights > 0, heights, np.nan), edges, baseline=None, color=colour, label=label)
             bottom.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), color=colour, label=label, marker=".")
         top.set_yscale("log")
         top.set_title(f"VIX {vix:g}", loc="left")
         top.set_xlabel("log-return (%)")
         bottom.axhline(0, color="grey", linewidth=0.5)
         bottom.set_xlabel("lag (days)")
-    axes[0].set_ylabel("density")
+    axes[0].set_ylabel("density (per %)")
     axes[count].set_ylabel("ACF of |r|")
-    axes[0].legend()
+    legend_below(figure, *axes[count].get_legend_handles_labels(), ncols=2)
+    return figure
+
+
+@styled
+def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, model: str = "cond_ldm") -> Figure:
+    """What the CRPS measures, in the best and the worst forecast: the squared gap of two distributions, whose area it is.
+
+    forecast (N, len(scoring.LEVELS)), outcome (N,) : quantiles of log realised volatility, daily, and what it was
+    vix (N,) : index points, named in the titles
+    """
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.6, sharex=True, sharey=True)
+    scores = scoring.crps(forecast, outcome)
+    shown = {"best": int(scores.argmin()), "worst": int(scores.argmax())}
+    ends = np.concatenate([[*forecast[k, [0, -1]], outcome[k]] for k in shown.values()])
+    grid, years = np.linspace(ends.min() - 0.3, ends.max() + 0.3, 2001), np.array([5, 10, 20, 40, 80])
+    for axis, (title, k) in zip(axes, shown.items(), strict=True):
+        distribution, step = np.interp(grid, forecast[k], scoring.LEVELS, left=0.0, right=1.0), grid >= outcome[k]
+        gap = (distribution - step) ** 2
+        axis.fill_between(grid, gap, color=COLOURS[model], alpha=0.3, linewidth=0, label="squared gap, its area the CRPS")
+        axis.plot(grid, distribution, color=COLOURS[model], label="forecast distribution")
+        axis.plot(grid, step.astype(float), color="black", linewidth=1.4, label="outcome, as a distribution")
+        axis.set_title(f"{title} forecast, VIX before {vix[k]:.1f}: CRPS {scores[k]:.2f}", loc="left")
+        axis.set_xticks(np.log(years / PERCENT / np.sqrt(YEAR)), years)
+        axis.set_xlabel("realised volatility (% per year, log scale)")
+    axes[0].set_xlim(grid[0], grid[-1])
+    axes[0].set_ylabel("probability of less")
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=3)
     return figure
 
 
@@ -168,7 +207,8 @@ def sweep(rows: pd.DataFrame) -> Figure:
         table = chosen.pivot(index="output_scale", columns="temperature", values="std_ratio")
         image = axis.imshow(table, norm=norm, cmap="RdBu_r", origin="lower", aspect="auto")
         for (y, x), value in np.ndenumerate(table.to_numpy()):
-            axis.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=4.5)
+            ink = "white" if abs(norm(value) - 0.5) > 0.32 else "black"
+            axis.text(x, y, f"{value:.1f}", ha="center", va="center", fontsize=6, color=ink)
         axis.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns], fontsize=6)
         axis.set_yticks(range(table.shape[0]), [f"{value:g}" for value in table.index], fontsize=6)
         axis.set_title(f"VIX {target:g}, w = {guidance:g}", loc="left", fontsize=7)

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import (
@@ -25,6 +27,32 @@ PORTFOLIO_LABELS = {
     "protective_put": "protective put",
     "vol_target": "volatility target",
 }
+RISK_LABELS = {  # columns of the tables of risk, in words
+    "name": "month",
+    "split": "span",
+    "horizon_days": "days ahead",
+    "target_vix": "VIX before",
+    "vix": "VIX before",
+    "mean": "mean return",
+    "var_99": "VaR 99 %",
+    "es_99": "ES 99 %",
+    "es_99_driftless": "ES 99 % without drift",
+    "mdd_p95": "drawdown 95 %",
+    "under_water": "days under water",
+    "n_windows": "windows",
+    "n_episodes": "sharing no day",
+    "kupiec_p": "p, Kupiec",
+    "christoffersen_p": "p, Christoffersen",
+    "as_z2": "Z2",
+    "as_z2_p": "p, Z2",
+    "hit_ratio": "loss on hits / ES",
+    "fz0": "mean FZ0 loss",
+    "dm_p_vs_fhs": "p, equal to GJR-FHS",
+    "log_rv": "log volatility",
+    "cum_return": "return",
+    "max_drawdown": "largest drawdown",
+    "worst_day": "worst day",
+}
 
 
 @styled
@@ -32,7 +60,7 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
     """Expected shortfall of each portfolio against the VIX of its scenarios, a line a model and seed.
 
     curves : columns model, seed, portfolio, target_vix, es_99 and extrapolated, for one horizon; dotted where extrapolated
-    limits : losses whose smallest VIX is sought, drawn as lines
+    limits : losses whose smallest VIX is sought, drawn as dashed grey lines
     """
     names = list(curves["portfolio"].unique())
     figure, axes = canvas(1, len(names), width=TWO_COLUMNS, height=2.5, sharex=True)
@@ -42,7 +70,7 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
             axis.plot(known["target_vix"], PERCENT * known["es_99"], label=LABELS[model], **line)
             axis.plot(group["target_vix"], PERCENT * group["es_99"], color=COLOURS[model], linestyle=":", linewidth=0.8)
         for limit in limits:
-            axis.axhline(PERCENT * limit, color="grey", linewidth=0.7, linestyle="--")
+            axis.axhline(PERCENT * limit, color="grey", linewidth=0.7, linestyle="--", label="loss limits")
         axis.set_xscale("log")
         axis.set_xticks([10, 20, 40, 80], [10, 20, 40, 80])
         axis.minorticks_off()
@@ -50,7 +78,9 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
         axis.set_xlabel("VIX before")
     axes[0].set_ylabel("50-day ES 99 % (% of value)")
     named = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    legend_below(figure, named.values(), named.keys(), ncols=4)
+    if curves["extrapolated"].any():
+        named["beyond the training VIX"] = Line2D([], [], color="black", linestyle=":", linewidth=0.8)
+    legend_below(figure, named.values(), named.keys(), ncols=3)
     return figure
 
 
@@ -61,7 +91,7 @@ def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.
     dates : (T,) days of the forecasts
     """
     figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=2.8)
-    axis.plot(dates, PERCENT * outcome, color="#BBBBBB", linewidth=0.6)
+    axis.plot(dates, PERCENT * outcome, color="#BBBBBB", linewidth=0.6, label="what followed")
     lowest = PERCENT * min(outcome.min(), *(each.min() for each in forecasts.values()))
     for row, (model, quantile) in enumerate(forecasts.items()):
         hits = outcome < quantile
@@ -69,7 +99,7 @@ def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.
         axis.scatter(dates[hits], np.full(hits.sum(), lowest - 1.2 * (row + 1)), marker="|", s=14, color=COLOURS[model])
     axis.set_ylabel("log-return (%)")
     axis.set_title(title, loc="left")
-    legend_below(figure, *axis.get_legend_handles_labels(), ncols=3)
+    legend_below(figure, *axis.get_legend_handles_labels(), ncols=4)
     return figure
 
 
@@ -90,6 +120,9 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
     named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    opacity = 1 - np.cumprod([1 - band.get_alpha() for band in axes[0].collections])  # the bands lie on one another
+    for band, alpha in zip(axes[0].collections, opacity, strict=True):
+        named[band.get_label()] = Patch(color=band.get_facecolor()[0, :3], alpha=alpha, linewidth=0)
     legend_below(figure, named.values(), named.keys(), ncols=6)
     return figure
 

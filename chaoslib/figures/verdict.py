@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
@@ -30,58 +31,101 @@ METRIC_LABELS = {
     "q95_ratio": "95 % quantile",
     "q99_ratio": "99 % quantile",
     "q995_ratio": "99.5 % quantile",
-    "es01_ratio": "ES, worst 1 %",
-    "es99_ratio": "ES, best 1 %",
-    "w1_over_std": "W1 of days",
-    "ks": "KS of days",
+    "es01_ratio": "mean of the worst 1 %",
+    "es99_ratio": "mean of the best 1 %",
+    "w1_over_std": "law of days, W1",
+    "ks": "law of days, KS",
     "hill_lower": "tail index, falls",
     "hill_upper": "tail index, gains",
     "vol_sd_ratio": "spread of volatility",
     "log_rv_sd_ratio": "spread of log volatility",
-    "log_rv_w1": "W1 of log volatility",
-    "max_drawdown_w1": "W1 of drawdowns",
-    "return_5d_w1": "W1 of 5-day returns",
-    "return_20d_w1": "W1 of 20-day returns",
-    "return_50d_w1": "W1 of 50-day returns",
-    "return_100d_w1": "W1 of 100-day returns",
-    "return_250d_w1": "W1 of 250-day returns",
-    "acf_mae": "ACF of r",
-    "acf_abs_mae": "ACF of |r|",
+    "log_rv_w1": "law of log volatility",
+    "max_drawdown_w1": "law of drawdowns",
+    "return_5d_w1": "law of 5-day returns",
+    "return_20d_w1": "law of 20-day returns",
+    "return_50d_w1": "law of 50-day returns",
+    "return_100d_w1": "law of 100-day returns",
+    "return_250d_w1": "law of 250-day returns",
+    "acf_mae": "autocorrelation of r",
+    "acf_abs_mae": "autocorrelation of |r|",
     "half_window_correlation": "half-window correlation",
     "leverage": "leverage",
     "skew": "skewness (not ranked)",
     "excess_kurtosis": "kurtosis (not ranked)",
 }
+GROUPS = {  # first metric of a group -> what the group is about
+    "std_ratio": "law of single days",
+    "vol_sd_ratio": "volatility",
+    "max_drawdown_w1": "over weeks",
+    "acf_mae": "dependence",
+    "skew": "described",
+}
+
+
+@styled
+def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *, shown: list[str]) -> Figure:
+    """The yardstick itself: distances of copies of history to history, and where models stand among them.
+
+    copies : `NoiseFloor.distances`, a row a copy; table : rows of `scorecard` of the same reference; shown : metrics
+    """
+    figure, axes = canvas(1, len(shown), width=TWO_COLUMNS, height=2.5)
+    for axis, name in zip(axes, shown, strict=True):
+        rows = table[table["metric"] == name].set_index("model")
+        median, p95 = rows[["floor_median", "floor_p95"]].iloc[0]
+        right = 1.06 * max(rows.loc[list(models), "distance"].max(), copies[name].max())
+        edges = np.linspace(0, right, 41)
+        counts, _, _ = axis.hist(copies[name], edges, color="#BBBBBB", label="copies of history")
+        axis.axvspan(0, p95, color="black", alpha=0.06, linewidth=0, label="95 % band of the copies")
+        axis.axvline(median, color="black", linewidth=0.8, linestyle="--", label="median of the copies")
+        for number, model in enumerate(models):
+            x, height = rows.loc[model, "distance"], counts.max() * (1.5 - 0.1 * number)
+            axis.plot([x, x], [0, height], color=COLOURS[model], linewidth=1.0)
+            axis.plot(x, height, "o", markersize=4, color=COLOURS[model], label=LABELS[model])
+        axis.set_xlim(0, right)
+        axis.set_ylim(0, 1.62 * counts.max())
+        axis.set_title(METRIC_LABELS[name], loc="left")
+        axis.set_xlabel("distance to history")
+    axes[0].set_ylabel("number of copies")
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=4)
+    return figure
 
 
 @styled
 def scorecard(table: pd.DataFrame) -> Figure:
     """Heat map of the ratio to the floor's median, models by metrics; a frame marks distances outside the 95 % band.
 
-    table : rows of `scorecard` of one reference
+    table : rows of `scorecard` of one reference. White lines part the groups of metrics, named above.
     """
     models = [name for name in LABELS if name in set(table["model"])]
     names = [name for name in METRIC_LABELS if name in set(table["metric"])]
     ratio = table.pivot(index="model", columns="metric", values="ratio").loc[models, names]
     outside = table.assign(outside=table["distance"] > table["floor_p95"])
     outside = outside.pivot(index="model", columns="metric", values="outside").loc[models, names]
-    figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=1.35 + 0.22 * len(models))
+    figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=1.5 + 0.22 * len(models))
     norm = BoundaryNorm(BOUNDS, 256, extend="max")
     image = axis.pcolormesh(
         np.minimum(ratio.to_numpy(), 999), cmap="cividis_r", norm=norm, edgecolors="white", linewidth=0.5
     )
     for (row, column), value in np.ndenumerate(ratio.to_numpy()):
-        dark = value > 3
         text = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-        axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=5, color="white" if dark else "black")
+        ink = "white" if value > 4 else "black"
+        axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=ink)
         if outside.iloc[row, column]:
-            frame = Rectangle((column + 0.05, row + 0.07), 0.9, 0.86, fill=False, edgecolor="#D55E00", linewidth=0.9)
+            frame = Rectangle(
+                (column + 0.05, row + 0.07), 0.9, 0.86, fill=False, edgecolor="#D55E00", linewidth=0.9, zorder=3
+            )
             axis.add_patch(frame)
     axis.set_yticks(np.arange(len(models)) + 0.5, [LABELS[name] for name in models])
     axis.set_xticks(np.arange(len(names)) + 0.5, [METRIC_LABELS[name] for name in names], rotation=60, ha="right")
     axis.tick_params(length=0, labelsize=6.5)
     axis.invert_yaxis()
-    axis.set_xlabel("metric")
+    for column, name in enumerate(names):
+        if name in GROUPS:
+            if column:
+                axis.axvline(column, color="white", linewidth=2.5)
+            axis.text(column + 0.05, -0.12, GROUPS[name], ha="left", va="bottom", fontsize=6, color="#555555")
+    axis.set_xlabel("fact")
+    axis.set_title("framed: outside the 95 % band of the copies of history; small is near\n", loc="left")
     bar = figure.colorbar(image, ax=axis, ticks=BOUNDS, format="%g", fraction=0.03, pad=0.01)
     bar.set_label("distance / floor median")
     return figure
@@ -91,11 +135,11 @@ def scorecard(table: pd.DataFrame) -> Figure:
 def forest(table: pd.DataFrame, models: list[str]) -> Figure:
     """Ratio of each metric to the floor's median with its interval over histories; grey reaches to the 95 % value.
 
-    table : rows of `scorecard` of one reference
+    table : rows of `scorecard` of one reference. What is below the axis' end stands on it.
     """
     names = [name for name in METRIC_LABELS if name in set(table["metric"])]
     columns = np.array_split(names, 2)
-    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=0.9 + 0.32 * len(columns[0]))
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=1.0 + 0.32 * len(columns[0]))
     for axis, group in zip(axes, columns, strict=True):
         for row, name in enumerate(group):
             rows = table[table["metric"] == name].set_index("model")
@@ -109,9 +153,12 @@ def forest(table: pd.DataFrame, models: list[str]) -> Figure:
         axis.set_xscale("log")
         axis.set_xlim(0.02, 60)
         axis.axvline(1, color="grey", linewidth=0.6)
+        axis.set_xticks([0.03, 0.1, 0.3, 1, 3, 10, 30], ["0.03", "0.1", "0.3", "1", "3", "10", "30"])
+        axis.minorticks_off()
         axis.set_yticks(range(len(group)), [METRIC_LABELS[name] for name in group])
-        axis.invert_yaxis()
+        axis.set_ylim(len(group) - 0.45, -0.55)
         axis.set_xlabel("distance / floor median")
+    axes[0].set_title("grey: the 95 % band; line: interval over histories", loc="left")
     handles, labels = axes[0].get_legend_handles_labels()
     legend_below(figure, handles[: len(models)], labels[: len(models)], ncols=len(models))
     return figure
@@ -134,14 +181,20 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
         horizon.plot(days, [metrics.excess_kurtosis(metrics.horizon_returns(windows, n)) for n in days], marker=".", **style)
     low, high = np.quantile(band["acf_abs_mae"], [0.025, 0.975], axis=0)
     memory.fill_between(np.arange(1, 21), low, high, color="black", alpha=0.12, linewidth=0)
+    tails.set_title("tail of falls", loc="left")
     tails.set_xlabel("fall of a day (%)")
     tails.set_ylabel("share of days beyond")
+    for name in ("x", "y"):
+        getattr(tails, f"{name}axis").set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     memory.set_title("autocorrelation of |r|; grey: 95 % of copies of history", loc="left")
     memory.set_xlabel("lag (days)")
-    leverage.set_title("leverage, corr(r$_t$, r$^2_{t+k}$)", loc="left")
+    memory.set_ylabel("autocorrelation")
+    leverage.set_title("leverage: do falls announce volatility?", loc="left")
     leverage.set_xlabel("lag k (days)")
-    horizon.set_title("excess kurtosis of summed returns", loc="left")
+    leverage.set_ylabel("corr(r$_t$, r$^2_{t+k}$)")
+    horizon.set_title("excess kurtosis of summed returns; axis cut at 25", loc="left")
     horizon.set_xlabel("horizon (days)")
+    horizon.set_ylabel("excess kurtosis")
     horizon.set_xscale("log")
     horizon.set_xticks(days, [str(n) for n in days])
     horizon.minorticks_off()
@@ -163,14 +216,15 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
         points = axis.scatter(
             *how.fit_transform(z).T, c=np.log(vix[some]), s=4, cmap="cividis", linewidth=0, rasterized=True
         )
-        axis.set_xlabel(f"{name}, first coordinate")
-        axis.set_ylabel("second")
+        axis.set_title("principal components (PCA)" if name == "PCA" else "neighbours kept near (t-SNE)", loc="left")
+        axis.set_xlabel("first coordinate")
+        axis.set_ylabel("second coordinate")
         axis.set_xticks([])
         axis.set_yticks([])
     bar = figure.colorbar(points, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
     bar.ax.set_yticklabels(["10", "20", "40", "80"])
     bar.ax.minorticks_off()
-    bar.set_label("VIX at the window's end")
+    bar.set_label("VIX at the window's end (index points)")
     return figure
 
 
@@ -185,6 +239,7 @@ def memorisation(train: np.ndarray, samples: dict[str, np.ndarray], held_out: np
         axis.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), **style)
     axis.set_xlabel("distance to the nearest training window")
     axis.set_ylabel("share of windows closer")
-    axis.set_xlim(-0.02, 1.3)
-    axis.legend(loc="center left")
+    axis.set_xlim(-0.02, 1.2)
+    axis.set_title("0: a copy of a training window, up to scale", loc="left")
+    axis.legend(loc="lower left", bbox_to_anchor=(0.03, 0.05))
     return figure

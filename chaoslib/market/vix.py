@@ -119,8 +119,17 @@ def vix_predictors(windows: np.ndarray, vix_start: np.ndarray) -> np.ndarray:
 
 
 def fit_vix_law(windows: np.ndarray, vix_start: np.ndarray, vix_end: np.ndarray) -> VIXLaw:
-    """Least squares on training windows (N, L) and the VIX (N,) before and at the end of each."""
+    """Least squares on training windows (N, L) and the VIX (N,) before and at the end of each, index points.
+
+    The windows overlap, so the usual standard errors would be far too small, and none are given.
+    """
     predictors = vix_predictors(windows, vix_start)
     coefficients, *_ = np.linalg.lstsq(predictors, np.log(vix_end), rcond=None)
     residual = np.quantile(np.log(vix_end) - predictors @ coefficients, np.linspace(0, 1, 101))
     return VIXLaw(*map(float, coefficients), [round(float(value), 6) for value in residual])
+
+
+def r_squared(law: VIXLaw, windows: np.ndarray, vix_start: np.ndarray, vix_end: np.ndarray) -> float:
+    """Share of the variance of log VIX at the ends (N,) of windows (N, L) that the law's regression explains."""
+    expected = vix_predictors(windows, vix_start) @ [law.constant, law.start, law.vol, law.gain]
+    return float(1 - np.var(np.log(vix_end) - expected) / np.var(np.log(vix_end)))

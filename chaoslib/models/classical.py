@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from arch import arch_model
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from arch.univariate import StudentsT
@@ -12,6 +13,7 @@ from chaoslib.market.vix import fit_vix_exponent
 
 PERCENT = 100.0  # arch's optimisers expect returns in percent
 BURN = 500  # days simulated and dropped before the first window
+YEAR = 252  # trading days
 
 
 def iid_bootstrap(path: np.ndarray, n: int, *, seq_len: int, seed: int) -> np.ndarray:
@@ -93,6 +95,39 @@ def fit_gjr(path: np.ndarray) -> GJR:
     fitted = arch_model(PERCENT * path, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="t").fit(disp="off")
     named = fitted.params[["mu", "omega", "alpha[1]", "gamma[1]", "beta[1]"]].tolist()
     return GJR(*named, np.asarray(fitted.conditional_volatility) ** 2, np.asarray(fitted.std_resid))
+
+
+def gjr_parameters(path: np.ndarray) -> pd.DataFrame:
+    """What `fit_gjr` fits to a training path (T,): rows mean, omega, alpha, gamma, beta and the degrees of freedom, for
+    returns in percent, with the estimate, its standard error and their ratio.
+
+    Standard errors are those of a quasi-likelihood (Bollerslev & Wooldridge 1992). An estimate at its bound of 0 has none
+    that means anything.
+    """
+    fitted = arch_model(PERCENT * path, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="t").fit(disp="off")
+    table = pd.DataFrame({"estimate": fitted.params, "standard error": fitted.std_err, "t value": fitted.tvalues})
+    return table.set_axis(["mean", "omega", "alpha", "gamma", "beta", "degrees of freedom"])
+
+
+def gjr_persistence(gjr: GJR) -> pd.DataFrame:
+    """How slowly the variance of a GJR returns to its mean, under the law that was fitted and under its own residuals.
+
+    Persistence is the factor by which a deviation of the expected variance shrinks in a day, alpha E[e^2] + gamma
+    E[e^2; e < 0] + beta (Glosten, Jagannathan & Runkle 1993). Rows: "symmetric residuals", where that is alpha + gamma/2
+    + beta; "resampled residuals", the e of `simulate`; "training days", for their volatility alone. The half-life and the
+    volatility of the long run are infinite from a persistence of 1 on.
+    """
+    squares = gjr.shocks**2
+    resampled = gjr.alpha * squares.mean() + gjr.gamma * np.mean(squares * (gjr.shocks < 0)) + gjr.beta
+    rows = {}
+    for name, persistence in (("symmetric", gjr.alpha + gjr.gamma / 2 + gjr.beta), ("resampled", resampled)):
+        half_life, variance = np.inf, np.inf
+        if persistence < 1:
+            half_life, variance = np.log(0.5) / np.log(persistence), gjr.omega / (1 - persistence)
+        rows[f"{name} residuals"] = persistence, half_life, np.sqrt(YEAR * variance)
+    rows["training days"] = np.nan, np.nan, np.sqrt(YEAR * np.mean(gjr.variance * squares))
+    columns = ["persistence", "half-life (days)", "volatility (% per year)"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def gjr_fhs(path: np.ndarray, n: int, *, seq_len: int, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -212,7 +212,6 @@ def guided(
     return without + guidance * (model.denoise(z, level, embedded) - without)
 
 
-@torch.no_grad()
 def sample_latents(
     model: Denoiser,
     n: int,
@@ -223,12 +222,34 @@ def sample_latents(
     cond: torch.Tensor | None = None,
     guidance: float = 1.0,
 ) -> torch.Tensor:
-    """(n, D) standardised latents from pure noise, never clipped.
+    """(n, D) standardised latents from pure noise, never clipped: what `denoising` ends with.
 
     sampler : "ddim" (eta = 0; Song et al. 2021), "ddpm" (ancestral; Ho et al. 2020), or "dpm", DDIM corrected to second
         order (DPM-Solver++(2M); Lu et al. 2022, algorithm 2), which is nearly as exact with an eighth of the steps
     steps : levels visited, evenly spaced over 1..K; at most K
     cond (n, cond_dim) standardised, or None for the unconditional law
+    """
+    options = {"sampler": sampler, "steps": steps, "generator": generator, "cond": cond, "guidance": guidance}
+    for _, z in denoising(model, n, **options):
+        latents = z
+    return latents
+
+
+@torch.no_grad()
+def denoising(
+    model: Denoiser,
+    n: int,
+    *,
+    sampler: str = "ddim",
+    steps: int = 200,
+    generator: torch.Generator,
+    cond: torch.Tensor | None = None,
+    guidance: float = 1.0,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """The steps + 1 levels that sampling visits, from K down to 0, and the latents (n, D) at each, noise first.
+
+    Arguments are those of `sample_latents`. Raises ValueError at the first level for an unknown sampler, or for steps
+    beyond 1..K.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
@@ -239,6 +260,7 @@ def sample_latents(
     alpha_bar = cosine_alpha_bar(timesteps).to(device)
     levels = torch.linspace(timesteps, 0, steps + 1).round().long().tolist()
     z = torch.randn(n, model.shape.latent_dim, generator=generator).to(device)
+    yield levels[0], z
     embedded, null = model.embed(n, cond), model.embed(n)
     if cond is None:
         guidance = 1.0
@@ -252,7 +274,7 @@ def sample_latents(
                 v = v - 0.5 * ahead * (clean - before) / (1 - now).sqrt()
             before = clean
         z = step(z, v, now, alpha_bar[following], sampler=sampler, generator=generator)
-    return z
+        yield following, z
 
 
 def step_ratio(before: torch.Tensor, now: torch.Tensor, following: torch.Tensor) -> torch.Tensor:

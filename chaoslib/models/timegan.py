@@ -5,6 +5,7 @@ which is what makes the recurrent loop fast.
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -164,6 +165,13 @@ def discriminator_loss(model: TimeGAN, x: torch.Tensor, noise: torch.Tensor, *, 
         late = model.supervisor(early)
     real, late, early = model.discriminator(torch.cat([h, late, early], dim=2)).split(h.shape[2], dim=2)
     return verdict_loss(real, True) + verdict_loss(late, False) + gamma * verdict_loss(early, False)
+
+
+def undecided_losses(gamma: float) -> dict[str, float]:
+    """The losses of both adversaries while the discriminator knows only how often real days are shown: once in 2 + gamma."""
+    weight = 1.0 + gamma  # of generated days, beside 1 for real ones
+    adversarial = math.log(1.0 + weight)
+    return {"discriminator": adversarial + weight * math.log((1.0 + weight) / weight), "adversarial": adversarial}
 
 
 def fit_timegan(

@@ -210,3 +210,12 @@ def drift_rows(curves: dict[float, np.ndarray], *, horizon: int) -> pd.DataFrame
             row[name] = shortfall_interval(1 - long_index(moved)[:, -1], 0.99)[0]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def drift_table(grid: dict[tuple[str, int], dict[float, np.ndarray]], targets: list[float], *, horizon: int) -> pd.DataFrame:
+    """`drift_rows` at some VIX for every model: grid is (model, seed) -> VIX -> scenarios (n, L)."""
+    parts = [
+        drift_rows({vix: scenarios[vix] for vix in targets}, horizon=horizon).assign(model=model, seed=seed)
+        for (model, seed), scenarios in grid.items()
+    ]
+    return pd.concat(parts, ignore_index=True)

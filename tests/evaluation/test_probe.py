@@ -47,6 +47,17 @@ def test_each_distortion_fails_for_its_reason(real, distort, reason):
     assert any(reason in sentence for sentence in probe.failures(gate_rows(real, distort(real))))
 
 
+def test_what_the_gate_reads_is_one_row_a_vae(real):
+    parts = [gate_rows(real, factor * real).assign(vae=name) for name, factor in (("wide", 1.2), ("right", 1.0))]
+    read = probe.criteria(pd.concat(parts, ignore_index=True))
+    assert list(read.index) == ["wide", "right"]
+    assert list(read.columns) == list(probe.GATE)
+    assert read.loc["right"].tolist() == pytest.approx([1.0] * 4)
+    assert read.loc["wide", ("std_ratio", "vix_top5pct")] == pytest.approx(1.2)
+    prior = parts[0].assign(draw="prior").query("subset == 'all'")
+    assert probe.criteria(prior, draw="prior").isna().sum(axis=1).tolist() == [1]
+
+
 def test_probe_of_a_trained_vae_has_every_row(toy_vae, toy_scaler, toy_windows):
     vix = 100 * toy_windows.std(axis=1)
     model = LatentGenerator(toy_vae, toy_scaler)

@@ -323,3 +323,16 @@ def test_a_missing_return_gives_no_floor():
     path[3] = np.nan
     with pytest.raises(ValueError, match="1 of them missing"):
         scorecard.noise_floor(path, seq_len=50, n=5)
+
+
+def test_a_verdict_counts_ranked_facts_and_names_the_farthest():
+    distance = {"std_ratio": 0.5, "ks": 1.0, "acf_mae": 1.5, "leverage": 8.0, "skew": 99.0}
+    card = pd.DataFrame({"metric": distance.keys(), "distance": distance.values(), "model": "a"})
+    card = card.assign(floor_median=1.0, floor_p95=2.0, ratio=card["distance"], p_max=0.25)
+    other = card.assign(model="b", distance=0.1, ratio=0.1)
+    table = scorecard.verdict(pd.concat([card, other]))
+    assert table.loc["a"].to_dict() == {
+        **{"below_median": 2, "inside": 1, "outside": 1, "farthest": "leverage", "times": 4.0, "p_max": 0.25}
+    }
+    assert list(table.index) == ["a", "b"]
+    assert table.loc["b", ["below_median", "inside", "outside"]].tolist() == [4, 0, 0]

@@ -254,6 +254,15 @@ def test_crps_has_a_row_for_each_forecaster_split_and_outcome(crps):
     assert not keys.duplicated().any()
 
 
+def test_seeds_are_told_as_a_mean_and_a_range_in_the_order_of_models():
+    rows = pd.DataFrame({"model": ["timegan", "timegan", "real_train"], "seed": [0, 1, 0]})
+    rows = rows.assign(auc=[0.9, 0.95, 0.5], gap=[np.nan, np.nan, -0.0001])
+    told = tables.over_seeds(rows, {"auc": "AUC", "gap": "gap"}, digits=3)
+    assert list(told.index) == ["real_train", "timegan"]
+    assert told["AUC"].tolist() == ["0.500", "0.925 (0.900 to 0.950)"]
+    assert told["gap"].tolist() == ["0.000", "–"]
+
+
 def test_crps_rows_are_means_and_paired_intervals(crps, scores):
     for row in crps.to_dict("records"):
         here = scores[(scores["split"] == row["split"]) & (scores["target"] == row["target"])]

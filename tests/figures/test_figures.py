@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -75,6 +76,13 @@ def probe_rows() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def round_trip_windows() -> tuple[dict, dict, dict]:
+    """Two real windows, the means of a decoder with noise and of one without, and what they sample."""
+    real = dict(zip(("calm", "wild"), windows(0)[:2], strict=True))
+    mean = {"03_vae.gaussian": 0.1 * windows(1)[:2], "03_vae.mse": windows(2)[:2]}
+    return real, mean, {"03_vae.gaussian": windows(3)[:2], "03_vae.mse": mean["03_vae.mse"]}
+
+
 def price_history() -> Figure:
     table = prices()
     returns = pd.DataFrame({"date": table["date"][1:], "log_return": np.diff(np.log(table["close"]))})
@@ -107,6 +115,12 @@ def calibration_rows() -> pd.DataFrame:
         for vix in (12, 20, 40)
     ]
     return pd.DataFrame(rows)
+
+
+def scored_forecasts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three equal forecasts of log volatility; the second outcome is in their middle, the third far beyond."""
+    forecast = np.tile(np.log(0.01) + scoring.LEVELS - 0.5, (3, 1))
+    return forecast, np.log(0.01) + np.array([0.2, 0.0, 1.5]), np.array([12.0, 17.0, 15.5])
 
 
 def dial_rows() -> pd.DataFrame:
@@ -175,6 +189,19 @@ def two_regimes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {"ldm_post": (windows(0), windows(1)), "timegan_stress": (2 * windows(2, 50), 2 * windows(3, 70))}
 
 
+def levels_of_noise() -> dict[str, object]:
+    """Three levels of a schedule of two; the latent that is followed lies outside the cloud."""
+    clouds = {k: latents() / (1 + k) for k in (0, 1, 2)}
+    for cloud in clouds.values():
+        cloud[7] = 5.0
+    fans = {k: windows(k) for k in clouds}
+    return {"clouds": clouds, "windows": fans, "alpha_bar": np.array([1, 0.36, 0]), "followed": 7, "pair": (1, 4)}
+
+
+def three_sources() -> dict[str, np.ndarray]:
+    return {"real": windows(0), "prior": 0.3 * windows(1, 60), "diffusion": windows(2)}
+
+
 def scorecard_rows(*models: str) -> pd.DataFrame:
     """Every metric at 0.5, 1, 1.5 ... floor medians, the 95 % value at 2."""
     parts = []
@@ -183,6 +210,14 @@ def scorecard_rows(*models: str) -> pd.DataFrame:
         part = {"model": model, "metric": scorecard.METRICS, "ratio": ratio, "distance": 0.1 * ratio}
         parts.append(pd.DataFrame(part | {"floor_median": 0.1, "floor_p95": 0.2, "ci_low": 0.0, "ci_high": 0.3}))
     return pd.concat(parts, ignore_index=True)
+
+
+FLOORS = ["std_ratio", "acf_abs_mae", "leverage"]
+
+
+def copy_distances() -> pd.DataFrame:
+    """Twenty copies, the farthest at 0.19, the ends of their bars inside the band of `scorecard_rows`."""
+    return pd.DataFrame({name: np.linspace(0, 0.19, 20) for name in FLOORS})
 
 
 DAYS = pd.bdate_range("2020-01-06", periods=60).to_numpy()
@@ -233,15 +268,18 @@ def loss_gaps() -> dict[int, dict[str, np.ndarray]]:
 
 
 SOME = ("real_train", "gjr_fhs", "ldm_post")
+UNDECIDED = {"discriminator": 1.9, "adversarial": 1.1}
 DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "price_history": (price_history, 3, 4),
     "split_overview": (split_overview, 2, 6),
+    "windows_sketch": (lambda: figures.windows_sketch(seq_len=50, train=0.7, val=0.15), 2, 5),
     "stress_share": (lambda: figures.stress_share({name: 10 + 30 * np.arange(9.0) for name in SPLITS}, [20, 30, 40]), 1, 0),
     "vae_history": (
         lambda: figures.vae_history(history("likelihood", "kl", "varmatch", "val_likelihood", "val_kl", "val_varmatch")),
         3,
         6,
     ),
+    "examples": (lambda: figures.examples(windows(0, 3), windows(1, 3), windows(2, 3)), 9, 18),
     "decoded_windows": (lambda: figures.decoded_windows(windows(0, 3), windows(1, 3), np.full((3, 50), 0.01)), 3, 6),
     "latent_use": (lambda: figures.latent_use(np.linspace(0, 3, 6), latents()), 2, None),
     "probe": (
@@ -250,6 +288,8 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
         5,
     ),
     "latent_space": (lambda: figures.latent_space(latents(), np.linspace(9, 82, 200), np.full((200, 6), 0.5)), 3, 0),
+    "latent_tails": (lambda: figures.latent_tails(latents(), np.linspace(9, 82, 200)), 3, 3),
+    "round_trips": (lambda: figures.round_trips(*round_trip_windows()), 6, 12),
     "diffusion_training": (
         lambda: figures.diffusion_training(np.linspace(1, 0, 51), history("loss", "val_loss")),
         2,
@@ -260,6 +300,8 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
         3,
         7,
     ),
+    "noise_levels": (lambda: figures.noise_levels(**levels_of_noise()), 6, 3),
+    "latent_sources": (lambda: figures.latent_sources(three_sources(), model="ldm_post", shown=5), 6, 24),
     "paths": (lambda: figures.paths(samples(*MODELS[:15]), shown=5), 16, 75),
     "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 0),
     "qq": (lambda: figures.qq(samples(*SOME)), 1, 3),
@@ -271,13 +313,16 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 17),
     "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
     "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
+    "crps_anatomy": (lambda: figures.crps_anatomy(*scored_forecasts()), 2, 4),
     "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
     "sweep": (lambda: figures.sweep(sweep_rows()), 7, 0),
-    "timegan_history": (lambda: figures.timegan_history(timegan_rows()), 4, 9),
+    "timegan_history": (lambda: figures.timegan_history(timegan_rows(), undecided=UNDECIDED), 4, 12),
+    "calm_to_wild": (lambda: figures.calm_to_wild(windows(0), windows(1, 50), model="timegan"), 6, 12),
     "mode_collapse": (lambda: figures.mode_collapse(windows(0), windows(1), windows(2), model="timegan", n=30), 2, 5),
     "stress_knobs": (lambda: figures.stress_knobs(knob_rows("timegan_stress", "vae_stress"), windows(0)), 3, 15),
     "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
-    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 0),
+    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 4),
+    "noise_floor": (lambda: figures.noise_floor(copy_distances(), scorecard_rows(*SOME[1:]), SOME[1:], shown=FLOORS), 3, 15),
     "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 106),
     "stylised_facts": (
         lambda: figures.stylised_facts(samples(*SOME), {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}),
@@ -349,6 +394,49 @@ def test_curves_show_the_numbers_of_the_metrics():
         shares, levels = axis.lines[number].get_ydata(), axis.lines[number].get_xdata()
         share = np.mean(100 * metrics.max_drawdown(sample) >= levels[10])
         assert shares[10] == pytest.approx(share)
+
+
+def test_a_sketched_window_begins_on_every_day_and_stays_in_its_span():
+    figure = figures.windows_sketch(seq_len=20, train=0.6, val=0.3)
+    spans, one = figure.axes
+    drawn = {text.get_text() for text in spans.texts}
+    assert drawn == {"train\n60 %", "validation\n30 %", "test\n10 %"}
+    assert "$L$ = 20" in spans.get_xlabel()
+    shades = [patch for patch in spans.patches if patch.get_height() == 1]  # a span, as high as the panel
+    bars = [patch for patch in spans.patches if patch.get_height() != 1]
+    length = round(bars[0].get_width())
+    for shade in shades:
+        inside = [bar for bar in bars if shade.get_x() <= bar.get_x() < shade.get_x() + shade.get_width()]
+        starts = sorted(round(bar.get_x() - shade.get_x()) for bar in inside)
+        assert starts == list(range(int(shade.get_width()) - length + 1))  # one a day, the last ends with the span
+        apart = [bar for bar in inside if bar.get_alpha() == 1.0]
+        assert len(apart) == shade.get_width() // length
+    before, last = (line.get_xdata()[0] for line in one.lines[1:])
+    assert last - before == length  # the VIX before the window and at its end
+
+
+def test_volatility_of_spans_is_a_density_of_its_logarithm():
+    _, volatility = split_overview().axes
+    for line, seed in zip(volatility.lines, range(3), strict=True):
+        percent, heights = line.get_data()
+        grid = np.log(percent / 100)
+        assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
+        assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(windows(seed)).mean(), abs=0.05)
+
+
+def test_the_extreme_days_of_a_history_are_named():
+    _, returns, _ = price_history().axes
+    percent = returns.lines[0].get_ydata()
+    assert [text.xy[1] for text in returns.texts] == [percent.min(), percent.max()]
+    assert f"{percent.max():+.1f} %" in returns.texts[1].get_text()
+
+
+def test_shares_in_stress_stand_with_their_episodes():
+    vix = {name: 10 + 30 * np.arange(9.0) for name in SPLITS}
+    episodes = {(name, level): 10 * k + level for k, name in enumerate(SPLITS) for level in (20, 100)}
+    (axis,) = figures.stress_share(vix, [20, 100], episodes=episodes).axes
+    assert [text.get_text() for text in axis.texts] == [f"{count}" for count in episodes.values()]
+    assert [bar.get_height() for bar in axis.patches[:2]] == [pytest.approx(100 * 8 / 9), pytest.approx(100 * 6 / 9)]
 
 
 def test_histogram_heights_are_densities():
@@ -457,6 +545,21 @@ def test_conditional_laws_are_densities_and_memories():
             np.testing.assert_allclose(line.get_ydata(), metrics.pooled_acf(np.abs(sample)))
 
 
+def test_the_area_of_the_squared_gap_is_the_score():
+    forecast, outcome, vix = scored_forecasts()
+    panels = figures.crps_anatomy(forecast, outcome, vix).axes
+    for axis, k, title in zip(panels, (1, 2), ("best", "worst"), strict=True):
+        score = scoring.crps(forecast, outcome)[k]
+        assert axis.get_title(loc="left") == f"{title} forecast, VIX before {vix[k]:.1f}: CRPS {score:.2f}"
+        distribution, step = axis.lines
+        np.testing.assert_array_equal(step.get_ydata(), step.get_xdata() >= outcome[k])
+        squared = (distribution.get_ydata() - step.get_ydata()) ** 2
+        area = np.sum(squared[1:] * np.diff(step.get_xdata()))
+        assert area == pytest.approx(score, abs=0.02)
+        (band,) = axis.collections
+        assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(squared.max())
+
+
 def test_guidance_dial_shows_coverage_and_volatility_per_year():
     rows = dial_rows()
     left, right = figures.guidance_dial(rows).axes
@@ -487,21 +590,40 @@ def test_cells_of_the_sweep_hold_the_ratio_of_their_dials():
 
 def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
     rows = timegan_rows()
-    figure = figures.timegan_history(rows)
-    *phases, checks = figure.axes
-    shown = ["reconstruction"], ["supervised"], ["discriminator", "adversarial", "moments", "supervised", "reconstruction"]
-    for axis, phase, names in zip(phases, ("autoencoder", "supervised", "joint"), shown, strict=True):
-        assert axis.get_title(loc="left") == phase
-        for line, name in zip(axis.lines, names, strict=True):
-            expected = rows[rows["phase"] == phase]
-            np.testing.assert_array_equal(line.get_xydata(), expected[["epoch", name]])
+    figure = figures.timegan_history(rows, undecided=UNDECIDED)
+    alone, errors, verdicts, checks = figure.axes
+    assert alone.get_title(loc="left") == "phases 1 and 2"
+    shown = {
+        alone: [("autoencoder", "reconstruction"), ("supervised", "supervised")],
+        errors: [("joint", "reconstruction"), ("joint", "supervised"), ("joint", "moments")],
+        verdicts: [("joint", "discriminator"), ("joint", "adversarial"), ("joint", "adversarial_early")],
+    }
+    for axis, series in shown.items():
+        for line, (phase, name) in zip(axis.lines, series, strict=axis is not verdicts):
+            np.testing.assert_array_equal(line.get_xydata(), rows.loc[rows["phase"] == phase, ["epoch", name]])
+    assert [line.get_ydata()[0] for line in verdicts.lines[3:]] == list(UNDECIDED.values())
+    assert verdicts.get_ylim()[1] > max(np.max(line.get_ydata()) for line in verdicts.lines)
     distances, ring = checks.lines
     np.testing.assert_array_equal(distances.get_xydata(), [[2, 0.9], [4, 0.3], [6, np.inf]])
     np.testing.assert_array_equal(ring.get_xydata(), [[4, 0.3]])
     (legend,) = figure.legends
     named = [text.get_text() for text in legend.get_texts()]
-    assert named[-2:] == ["distance to train", "kept"]
-    assert len(named) == len(set(named)) == 7
+    assert named[-3:] == ["undecided", "distance to train", "kept"]
+    assert len(named) == len(set(named)) == 9
+
+
+def test_a_calm_a_typical_and_a_wild_window_are_those_of_their_own_sample():
+    real, fake = windows(0, 101), 3 * windows(1, 41)
+    axes = np.reshape(figures.calm_to_wild(real, fake, model="timegan").axes, (2, 3))
+    for row, sample, colour in zip(axes, (real, fake), ("black", figures.COLOURS["timegan"]), strict=True):
+        ordered = sample[np.argsort(metrics.realised_vol(sample))]
+        for axis, share in zip(row, (0.05, 0.5, 0.95), strict=True):
+            _, path = axis.lines
+            np.testing.assert_allclose(path.get_ydata(), 100 * ordered[round(share * (len(sample) - 1))])
+            assert path.get_color() == colour
+            volatility = 100 * np.sqrt(np.mean((path.get_ydata() / 100) ** 2))
+            assert axis.get_title(loc="left").endswith(f": {volatility:.2f} %")
+    assert len({axis.get_ylim() for axis in axes.ravel()}) == 1
 
 
 def test_a_collapsed_sample_looks_collapsed():
@@ -533,7 +655,8 @@ def test_mode_collapse_shows_distances_to_training_windows_and_their_volatility(
     known, found = volatility.lines
     np.testing.assert_allclose(found.get_xydata(), known.get_xydata())
     assert (known.get_color(), found.get_color()) == ("black", figures.COLOURS["timegan"])
-    grid, heights = known.get_data()
+    percent, heights = known.get_data()
+    grid = np.log(percent / 100)
     assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
     assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(real).mean(), abs=0.05)
 
@@ -634,6 +757,28 @@ def test_a_forest_shows_ratio_interval_and_band():
     assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {2.0}
 
 
+def test_pins_of_a_noise_floor_stand_at_the_distances_of_the_models():
+    rows = scorecard_rows("gjr_fhs", "ldm_post")
+    for axis, name in zip(figures.noise_floor(copy_distances(), rows, ["ldm_post"], shown=FLOORS).axes, FLOORS, strict=True):
+        median, stem, head = axis.lines
+        distance = rows.set_index(["model", "metric"])["distance"]["ldm_post", name]
+        assert list(median.get_xdata()) == [0.1, 0.1]
+        assert set(stem.get_xdata()) == {head.get_xdata()[0]} == {distance}
+        assert head.get_color() == figures.COLOURS["ldm_post"]
+        bars, (band,) = axis.patches[:-1], axis.patches[-1:]
+        assert sum(bar.get_height() for bar in bars) == 20
+        assert band.get_bbox().x1 == 0.2
+        assert axis.get_title(loc="left") == METRIC_LABELS[name]
+
+
+def test_groups_of_the_scorecard_begin_where_their_first_fact_stands():
+    axis = figures.scorecard(scorecard_rows("ldm_post")).axes[0]
+    shown = [text.get_text() for text in axis.get_xticklabels()]
+    edges = [line.get_xdata()[0] for line in axis.lines]
+    firsts = ("vol_sd_ratio", "max_drawdown_w1", "acf_mae", "skew")
+    assert edges == [shown.index(METRIC_LABELS[name]) for name in firsts]
+
+
 def test_a_copy_stands_at_distance_zero():
     made = {"gjr_fhs": windows(0), "ldm_post": windows(1)}
     axis = figures.memorisation(windows(0), made, windows(3)).axes[0]
@@ -663,7 +808,9 @@ def test_losses_are_drawn_against_the_vix_for_each_seed_and_dotted_where_extrapo
             assert len(shown) == (3 if model == "gjr_fhs" else 2)
             np.testing.assert_allclose(solid.get_xydata(), np.column_stack([shown["target_vix"], 100 * shown["es_99"]]))
             np.testing.assert_allclose(dotted.get_xydata(), np.column_stack([group["target_vix"], 100 * group["es_99"]]))
-    assert legend_of(figure) == [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"]]  # a seed is no model
+    named = [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"], "loss limits", "beyond the training VIX"]
+    assert legend_of(figure) == named  # a seed is no model, a limit is named once
+    assert legend_of(figures.losses_against_vix(rows.assign(extrapolated=False), [0.1])) == named[:-1]
 
 
 def test_a_portfolio_without_a_label_keeps_its_name():
@@ -680,7 +827,7 @@ def test_exceedances_mark_the_days_below_the_value_at_risk():
     real, *lines = axis.lines
     np.testing.assert_allclose(real.get_ydata(), 100 * outcome)
     np.testing.assert_array_equal(real.get_xdata(), DAYS)
-    assert legend_of(figure) == ["GJR-FHS: 4 below", "500-day history: 3 below"]
+    assert legend_of(figure) == ["what followed", "GJR-FHS: 4 below", "500-day history: 3 below"]
     heights, days = [], {"gjr_fhs": [3, 20, 40, 59], "hs_500": [3, 40, 59]}
     for line, ticks, (model, quantile) in zip(lines, axis.collections, forecasts.items(), strict=True):
         np.testing.assert_allclose(line.get_ydata(), 100 * quantile)
@@ -717,6 +864,9 @@ def test_history_is_drawn_in_the_fan_of_its_own_name():
             for edge in np.quantile(levels, [low, high], axis=0):
                 assert np.isclose(corners[:, 1], edge[24]).any()
     assert sorted(legend_of(figure)) == sorted(["1–99 %", "5–95 %", "25–75 %", "train", "test"])
+    (legend,) = figure.legends
+    shades = [handle.get_alpha() for handle in legend.legend_handles[:3]]
+    assert shades == pytest.approx([0.15, 1 - 0.85 * 0.75, 1 - 0.85 * 0.75 * 0.65])  # as dark as bands over one another
 
 
 def test_long_horizons_show_the_laws_of_real_and_chained_windows():
@@ -805,7 +955,7 @@ def test_data_of_bars_points_bands_and_maps_are_there(tmp_path):
         figures.save(DRAWN[name][0](), tmp_path / f"figures/{name}")
         assert kind in set(pd.read_csv(tmp_path / f"figdata/{name}.csv")["kind"])
     bars = pd.read_csv(tmp_path / "figdata/stress_share.csv").query("kind == 'bar'")
-    assert list(bars["series"].unique()) == list(SPLITS)
+    assert list(bars["series"].unique()) == ["train", "validation", "test"]
     assert set(bars["x"]) == {"≥ 20", "≥ 30", "≥ 40"}
     cells = pd.read_csv(tmp_path / "figdata/sweep.csv").query("panel == '1: VIX 15, w = 1'")
     found = {(row.x, row.y): row.value for row in cells.itertuples()}
@@ -924,3 +1074,109 @@ def test_fonts_are_those_that_matplotlib_brings():
     """Whatever the machine has installed under the same name."""
     for style in ("DejaVu Sans", "DejaVu Sans:bold", "DejaVu Serif", "DejaVu Sans Mono"):
         assert mpl.font_manager.findfont(style).startswith(mpl.get_data_path())
+
+
+def test_a_round_trip_stands_beside_its_window_and_shows_noise_where_there_is_any():
+    real, mean, sampled = round_trip_windows()
+    figure = figures.round_trips(real, mean, sampled)
+    first, gaussian, plain = figure.axes[:3]
+    np.testing.assert_allclose(first.lines[0].get_ydata(), 100 * real["calm"])
+    assert [len(axis.lines) for axis in (first, gaussian, plain)] == [1, 3, 2]  # no noise: its mean is not drawn twice
+    np.testing.assert_allclose(gaussian.lines[1].get_ydata(), 100 * sampled["03_vae.gaussian"][0])
+    np.testing.assert_allclose(gaussian.lines[2].get_ydata(), 100 * mean["03_vae.gaussian"][0])
+    assert gaussian.lines[1].get_color() == figures.style.DECODER_COLOURS["gaussian"]
+    assert f"sd {100 * sampled['03_vae.mse'][0].std():.1f} %" in plain.get_title(loc="left")
+    assert [text.get_text() for text in figure.legends[0].texts][-1] == "its mean, without noise"
+
+
+def test_tails_and_distance_of_latents_are_seen_against_a_normal():
+    z = np.random.default_rng(4).standard_normal((4000, 6))
+    z[:, 0] = np.random.default_rng(5).standard_t(5, 4000)
+    z[:400] *= 0.1  # the calm windows crowd
+    vix = np.concatenate([np.full(400, 10.0), np.full(3600, 30.0)])
+    _, tails, distance = figures.latent_tails(z, vix).axes
+    assert [bar.get_width() for bar in tails.patches] == sorted(scipy.stats.kurtosis(z))
+    x, y = distance.lines[0].get_data()
+    low, high = distance.patches[0].get_bbox().intervaly
+    assert (x[0], x[-1]) == (10.0, 30.0)
+    assert y[0] < low < y[-1] < high
+
+
+def test_the_probe_shows_unseen_windows_as_crosses():
+    unseen = pd.DataFrame({"vae": VAES, "std_ratio": 0.8, "q01_ratio": 0.9, "log_rv_sd_ratio": 1.2})
+    volatility = {name: metrics.realised_vol(windows(0)) for name in ("real", *VAES)}
+    left = figures.probe(probe_rows(), GATE, volatility, unseen=unseen).axes[0]
+    crosses = left.collections[2]  # after hollow and filled of the first VAE
+    np.testing.assert_allclose(crosses.get_offsets()[:, 0], [0.8, 0.9, 1.2])  # no subset of the highest VIX there
+    assert "validation" in left.get_title(loc="left")
+
+
+def test_the_first_component_of_latents_grows_with_the_vix():
+    vix = np.linspace(9, 82, 200)
+    for sign in (-1, 1):
+        mu = latents()
+        mu[:, :3] += sign * np.log(vix)[:, None]
+        points = figures.latent_space(mu, vix, np.full((200, 6), 0.5)).axes[0].collections[0].get_offsets()
+        assert np.corrcoef(points[:, 0], np.log(vix))[0, 1] > 0.3
+
+
+def test_levels_of_noise_show_the_pair_and_the_latent_that_is_decoded():
+    given = levels_of_noise()
+    axes = figures.noise_levels(**given).axes
+    assert [axis.get_title(loc="left") for axis in axes[:3]] == [
+        "level k = 0\nsignal 1.00, noise 0.00",
+        "level k = 1\nsignal 0.60, noise 0.80",
+        "level k = 2\nsignal 0.00, noise 1.00",
+    ]
+    for above, below, level in zip(axes[:3], axes[3:], given["clouds"], strict=True):
+        cloud, star = (np.asarray(points.get_offsets()) for points in above.collections)
+        np.testing.assert_array_equal(cloud, given["clouds"][level][:, [1, 4]])
+        np.testing.assert_array_equal(star, [[5.0, 5.0]])
+        assert above.get_xlim()[1] > 5  # the star is inside
+        returns = 100 * given["windows"][level]
+        np.testing.assert_array_equal(below.lines[0].get_ydata(), returns[0])
+        corners = below.collections[0].get_paths()[0].vertices
+        for edge in np.quantile(returns, [0.05, 0.95], axis=0):
+            assert np.isclose(corners[:, 1], edge[24]).any()
+
+
+@pytest.mark.parametrize(("model", "prior"), [("ldm_mu", "vae_prior"), ("cond_ldm", "cond_vae_prior")])
+def test_sources_of_latents_show_windows_of_three_ranks_of_volatility(model, prior):
+    given = three_sources()
+    axes = figures.latent_sources(given, model=model, shown=5).axes
+    for below, windows_of_one, colour in zip(
+        axes[3:], given.values(), ("black", figures.COLOURS[prior], figures.COLOURS[model]), strict=True
+    ):
+        assert below.lines[0].get_color() == colour
+        shown, spread = below.lines[0].get_ydata().reshape(3, 50), np.sort(100 * windows_of_one.std(axis=1))
+        expected = spread[np.round(np.array([0.05, 0.5, 0.95]) * (len(spread) - 1)).astype(int)]
+        np.testing.assert_allclose(shown.std(axis=1), expected)
+        kinds = zip(("calm", "typical", "wild"), expected, strict=True)
+        assert [text.get_text() for text in below.texts] == [f"{kind}\n{sd:.2f} %" for kind, sd in kinds]
+
+
+def test_examples_put_a_window_beside_its_round_trip_and_the_prior_on_one_scale():
+    kinds = [windows(seed, 3) for seed in range(3)]
+    axes = figures.examples(*kinds, model="vae_stress").axes
+    for column, returns in enumerate(kinds):
+        for axis, values in zip(axes[column::3], returns, strict=True):
+            np.testing.assert_allclose(axis.lines[1].get_ydata(), 100 * values)
+            assert axis.get_title(loc="left").endswith(f": standard deviation {100 * values.std():.2f} %")
+    assert len({axis.get_ylim() for axis in axes}) == 1
+    assert to_rgb(axes[2].lines[1].get_color()) == to_rgb(figures.COLOURS["vae_stress"])
+    assert [axis.get_title(loc="left").split(":")[0] for axis in axes[3:]] == 3 * ["typical"] + 3 * ["wild"]
+
+
+def test_decoded_windows_have_a_band_only_where_the_decoder_gives_a_sigma():
+    real, mean, sigma = windows(0, 3), windows(1, 3), np.full((3, 50), 0.01)
+    banded, bare = (figures.decoded_windows(real, mean, width).axes for width in (sigma, 0 * sigma))
+    assert [axis.get_title(loc="left") for axis in banded] == ["calm", "typical", "wild"]
+    assert [len(axis.collections) for axis in banded] == [1, 1, 1]
+    assert not any(axis.collections for axis in bare)
+
+
+def test_latents_are_shown_beside_the_middle_half_of_the_prior():
+    _, right = figures.latent_use(np.linspace(0, 3, 6), latents()).axes
+    (band,) = [patch for patch in right.patches if patch.get_alpha()]
+    assert band.get_y() == pytest.approx(-0.6745, abs=1e-3)
+    assert band.get_height() == pytest.approx(2 * 0.6745, abs=1e-3)

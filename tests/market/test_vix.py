@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from chaoslib.market import windows
-from chaoslib.market.vix import REACH, VIXCondition, VIXLaw, fit_vix_condition, fit_vix_exponent, fit_vix_law, vix_predictors
+from chaoslib.market.vix import (
+    REACH,
+    VIXCondition,
+    VIXLaw,
+    fit_vix_condition,
+    fit_vix_exponent,
+    fit_vix_law,
+    r_squared,
+    vix_predictors,
+)
 
 # The VIX as a condition
 
@@ -166,6 +175,15 @@ def test_the_law_of_the_vix_is_recovered_under_noise_and_keeps_the_law_of_the_no
     assert residuals.std() == pytest.approx(noise.std(), rel=0.03)
     levels = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99]
     np.testing.assert_allclose(np.quantile(residuals, levels), np.quantile(noise, levels), atol=0.01)
+
+
+def test_a_law_explains_all_but_the_noise():
+    rng = np.random.default_rng(4)
+    start, recent = np.exp(rng.normal(3, 0.4, 20_000)), np.exp(rng.normal(-4.6, 0.5, 20_000))
+    sample, noise = ending(recent), rng.normal(0, 0.2, 20_000)
+    exact = end_of(start, recent, sample)
+    for shown, share in ((exact, 1.0), (exact * np.exp(noise), np.log(exact).var() / (np.log(exact).var() + 0.04))):
+        assert r_squared(fit_vix_law(sample, start, shown), sample, start, shown) == pytest.approx(share, abs=0.01)
 
 
 def test_draws_of_the_vix_are_linear_between_the_quantiles_of_the_residual(law):

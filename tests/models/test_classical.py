@@ -181,6 +181,41 @@ def by_arch(gjr):
     return arch_model(100 * gjr, mean="Constant", vol="GARCH", p=1, o=1, q=1, dist="t").fit(disp="off")
 
 
+def test_parameters_of_a_known_law_lie_within_their_standard_errors(gjr, fitted):
+    table = classical.gjr_parameters(gjr)
+    true = {"omega": 0.05, "alpha": 0.02, "gamma": 0.18, "beta": 0.84, "mean": 0.0}  # percent; omega is (1 - 0.95) 1 %^2
+    for name, value in true.items():
+        estimate, error, ratio = table.loc[name]
+        assert estimate == pytest.approx(value, abs=3 * error)
+        assert 0 < error < 0.1
+        assert ratio == pytest.approx(estimate / error)
+    assert table.loc["degrees of freedom", "estimate"] > 15  # its noise is normal
+    named = [getattr(fitted, name) for name in ("mean", "omega", "alpha", "gamma", "beta")]
+    np.testing.assert_array_equal(table["estimate"].iloc[:5], named)  # the same fit, bit for bit
+
+
+def test_persistence_in_closed_form():
+    signs = np.array([-2.0, 0.5, 0.5, 1.0])  # E e^2 = 5.5 / 4, of which 1 from the fall
+    model = classical.GJR(0.0, 0.02, 0.1, 0.2, 0.7, np.full(4, 4.0), signs)
+    table = classical.gjr_persistence(model)
+    symmetric, resampled = (table.loc[f"{name} residuals"] for name in ("symmetric", "resampled"))
+    assert symmetric["persistence"] == pytest.approx(0.1 + 0.1 + 0.7)
+    assert symmetric["half-life (days)"] == pytest.approx(np.log(2) / -np.log(0.9))
+    assert symmetric["volatility (% per year)"] == pytest.approx(np.sqrt(252 * 0.02 / 0.1))
+    assert resampled["persistence"] == pytest.approx(0.1 * 5.5 / 4 + 0.2 * 1 + 0.7)
+    assert np.isinf(resampled[["half-life (days)", "volatility (% per year)"]]).all()  # 1.0375: it never returns
+    assert table.loc["training days", "volatility (% per year)"] == pytest.approx(np.sqrt(252 * 4 * 5.5 / 4))
+
+
+def test_a_deviation_of_the_variance_shrinks_by_the_persistence(fitted):
+    persistence, _, level = classical.gjr_persistence(fitted).loc["resampled residuals"]
+    start = 9 * fitted.variance.mean()
+    paths = fitted.simulate(np.full(200_000, start), seq_len=2, seed=0)
+    second = np.mean((100 * paths[:, 1] - fitted.mean) ** 2) / np.mean(fitted.shocks**2)
+    long_run = level**2 / 252
+    assert second - long_run == pytest.approx(persistence * (start - long_run), rel=0.03)
+
+
 def test_the_filter_gives_the_variance_of_the_fit(fitted, by_arch, gjr):
     expected = by_arch.conditional_volatility**2
     np.testing.assert_allclose(fitted.filter(gjr), expected, rtol=1e-9)

@@ -373,3 +373,21 @@ def test_a_loss_that_is_not_finite_stops_with_advice():
     bad = torch.full((300, 2), torch.nan)
     with pytest.raises(FloatingPointError, match="epoch 1: lower LR"):
         diffusion.fit_diffusion(lambda g: bad, bad, diffusion.DenoiserShape(latent_dim=2, hidden=8), epochs=1)
+
+
+@pytest.mark.parametrize("sampler", diffusion.SAMPLERS)
+def test_denoising_passes_through_every_level_and_ends_with_the_samples(conditional, sampler):
+    options = {"sampler": sampler, "steps": 4, "cond": torch.full((30, 1), 0.7), "guidance": 2.0}
+    path = list(diffusion.denoising(conditional, 30, generator=seeded(3), **options))
+    assert [level for level, _ in path] == [20, 15, 10, 5, 0]
+    assert torch.equal(path[0][1], torch.randn(30, 2, generator=seeded(3)))  # pure noise
+    assert torch.equal(path[-1][1], diffusion.sample_latents(conditional, 30, generator=seeded(3), **options))
+    assert not any(z.requires_grad for _, z in path)
+
+
+@torch.no_grad()
+def test_a_ddim_step_turns_latents_by_the_angle_between_two_levels(conditional):
+    path = diffusion.denoising(conditional, 30, steps=4, generator=seeded(3))
+    for (level, z), (following, latents) in itertools.pairwise(path):
+        v, turn = conditional(z, torch.tensor([level])), torch.tensor(0.5 * torch.pi * (level - following) / 20)
+        torch.testing.assert_close(latents, turn.cos() * z - turn.sin() * v, atol=1e-5, rtol=1e-4)

@@ -593,6 +593,17 @@ def test_a_step_goes_down_and_forgets_the_gradient_before():
         assert torch.equal(weight, before)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.5])
+def test_undecided_losses_are_the_least_that_a_constant_verdict_reaches(gamma):
+    """Logits are one number, whatever is shown: the best is the one that gives the share of real days."""
+    logits = torch.linspace(-4, 4, 4001, dtype=torch.float64)
+    losses = torch.nn.functional.softplus(-logits) + (1 + gamma) * torch.nn.functional.softplus(logits)
+    best = losses.argmin()
+    undecided = timegan.undecided_losses(gamma)
+    assert undecided["discriminator"] == pytest.approx(losses[best].item(), abs=1e-5)
+    assert undecided["adversarial"] == pytest.approx(torch.nn.functional.softplus(-logits[best]).item(), abs=2e-3)
+
+
 # On demand: pytest -m slow
 
 

@@ -435,6 +435,18 @@ def test_taking_the_drift_off_leaves_the_spread():
     assert portfolios.drift_rows(curves, horizon=10)["mean"].to_numpy() == pytest.approx([0.02, 0.0], abs=2e-3)
 
 
+def test_the_drift_of_every_model_stands_in_one_table():
+    rng = np.random.default_rng(1)
+    grid = {
+        ("a", 0): {20.0: rng.normal(0, 0.01, (200, 5)), 30.0: rng.normal(0, 0.02, (200, 5))},
+        ("b", 3): {20.0: rng.normal(0.01, 0.01, (200, 5)), 30.0: rng.normal(0, 0.02, (200, 5))},
+    }
+    table = portfolios.drift_table(grid, [20.0], horizon=3)
+    assert list(zip(table["model"], table["seed"], table["target_vix"], strict=True)) == [("a", 0, 20.0), ("b", 3, 20.0)]
+    alone = portfolios.drift_rows({20.0: grid["b", 3][20.0]}, horizon=3)
+    pd.testing.assert_frame_equal(table.iloc[[1]][alone.columns].reset_index(drop=True), alone)
+
+
 def test_drift_by_hand():
     """One scenario of 100 falls by 20 % on the second day: a mean of -.001 a day over two. The third is not asked for."""
     paths = np.zeros((100, 3), dtype=np.float32)
