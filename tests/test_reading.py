@@ -158,3 +158,15 @@ def test_a_chapter_has_a_map_an_equation_and_exercises_with_answers(path):
     (exercises,) = [cell for kind, cell in cells if kind == "markdown" and cell.startswith("## Exercises")]
     assert 2 <= exercises.count("<details>") <= 3
     assert exercises.count("<details>") == exercises.count("</details>")
+
+
+def test_the_map_of_figures_and_tables_names_what_is_published():
+    section = (ROOT / "guides/tables.md").read_text().split("## Which chapter makes which")[1]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    named = {name for row in rows for name in re.findall(r"`([\w*]+)`", " ".join(row[1:]))}
+    folder = ROOT / "figures/paper"
+    variants = "|".join(
+        sorted({p.stem.split(".")[1] for p in (ROOT / "params/paper").glob("*.*.yaml")}, key=len, reverse=True)
+    )
+    made = {re.sub(rf"_(?:{variants})$", "_*", path.stem) for path in folder.glob("fig*.png")}
+    assert named == made | {path.stem for path in folder.glob("tables/*.csv")}
