@@ -2,6 +2,8 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import (
@@ -35,7 +37,9 @@ def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> 
         axis.set_ylim(-40, 30)
     for axis in axes[len(samples) :]:
         axis.set_axis_off()
-    figure.supxlabel("day", fontsize=8)
+    for axis in axes[max(0, len(samples) - columns) : len(samples)]:  # the lowest panel of each column
+        axis.tick_params(labelbottom=True)
+    figure.supxlabel("day of the window; shaded: the central 90 % of all windows", fontsize=8)
     figure.supylabel("cumulative log-return (%)", fontsize=8)
     return figure
 
@@ -62,8 +66,8 @@ def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, 
         for windows, colour in ((real, "black"), (fake, COLOURS[name])):
             heights = np.histogram(PERCENT * windows, bins=edges)[0] / (windows.size * np.diff(edges))
             law.stairs(np.where(heights > 0, heights, np.nan), edges, color=colour)
-            spread = np.histogram(metrics.log_rv(windows), bins=np.linspace(-6.5, -2.5, 41), density=True)
-            volatility.stairs(*spread, color=colour)
+            counts, bins = np.histogram(metrics.log_rv(windows), bins=np.linspace(-6.5, -2.5, 41))
+            volatility.stairs(counts / (max(counts.sum(), 1) * np.diff(bins)), bins, color=colour)
             memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), color=colour)
         law.set_yscale("log")
         law.set_ylim(2e-5, 3)
@@ -71,13 +75,15 @@ def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, 
         volatility.set_yticks([])
         memory.axhline(0, color="grey", linewidth=0.5)
         memory.set_ylim(-0.15, 0.75)
-    labels = ("day, windows end to end", "log-return (%)", "log realised volatility", "lag (days)")
-    titles = ("density of days", "volatility of windows", "ACF of |r|")
+    labels = ("day, windows end to end", "log-return (%)", "log realised vol.", "lag (days)")
+    titles = ("density of days", "volatility of windows", "memory of |r|")
     for axis, label in zip(grid[-1], labels, strict=True):
         axis.set_xlabel(label)
     for axis, title in zip(grid[0, 1:], titles, strict=True):
         axis.set_title(title, loc="left")
     figure.supylabel("daily log-return (%)", fontsize=8)
+    black = Line2D([], [], color="black")
+    legend_below(figure, [black], ["real windows; colours: the model"], ncols=1)
     return figure
 
 
@@ -93,7 +99,9 @@ def histogram(samples: dict[str, np.ndarray]) -> Figure:
             axis.stairs(heights, edges, color=COLOURS[name], label=LABELS[name], linewidth=line_width(name))
         axis.set_xlabel("daily log-return (%)")
     left.set_ylabel("density")
+    left.set_title("the centre", loc="left")
     right.set_yscale("log")
+    right.set_title("all days, on a logarithmic scale: the tails", loc="left")
     left.legend(loc="upper left", handlelength=1.2)
     return figure
 
@@ -105,7 +113,7 @@ def qq(samples: dict[str, np.ndarray]) -> Figure:
     levels = np.concatenate([np.geomspace(2e-4, 0.1, 30), np.linspace(0.12, 0.88, 30), 1 - np.geomspace(0.1, 2e-4, 30)])
     reference, *others = samples
     real = PERCENT * np.quantile(samples[reference], levels)
-    axis.axline((0, 0), slope=1, color="black", linewidth=0.6)
+    axis.axline((0, 0), slope=1, color="black", linewidth=0.6, label="equal quantiles")
     for name in others:
         axis.plot(real, PERCENT * np.quantile(samples[name], levels), color=COLOURS[name], label=LABELS[name])
     axis.set_xlabel(f"{LABELS[reference]}: quantiles of daily log-return (%)")
@@ -123,6 +131,7 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
         style = {"color": COLOURS[name], "label": LABELS[name], "linewidth": line_width(name), "marker": "."}
         left.plot(lags, metrics.pooled_acf(windows, max_lag=max_lag), **style)
         right.plot(lags, metrics.pooled_acf(np.abs(windows), max_lag=max_lag), **style)
+    left.set_ylabel("autocorrelation")
     for axis, title in ((left, "autocorrelation of r"), (right, "autocorrelation of |r|")):
         axis.axhline(0, color="grey", linewidth=0.5)
         axis.set_xlabel("lag (days)")
@@ -141,8 +150,9 @@ def drawdowns(samples: dict[str, np.ndarray]) -> Figure:
         axis.semilogy(ordered, exceed, color=COLOURS[name], label=LABELS[name], linewidth=line_width(name))
     axis.set_xlim(0, 50)
     axis.set_ylim(1e-3, 1.2)
-    axis.set_xlabel("maximum drawdown (%)")
+    axis.set_xlabel("maximum drawdown of a window (%)")
     axis.set_ylabel("share of windows beyond")
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.legend()
     return figure
 
@@ -166,9 +176,11 @@ def headline(samples: dict[str, np.ndarray]) -> Figure:
     fan.set_xlabel("day")
     tails.set_yscale("log")
     tails.set_title("density of daily returns", loc="left")
+    tails.set_ylabel("density")
     tails.set_xlabel("log-return (%)")
     memory.set_title("autocorrelation of |r|", loc="left")
     memory.set_xlabel("lag (days)")
+    memory.set_ylabel("autocorrelation")
     memory.set_ylim(bottom=min(0.0, memory.get_ylim()[0]))
     legend_below(figure, *memory.get_legend_handles_labels(), ncols=len(samples))
     return figure

@@ -218,7 +218,7 @@ def latent_report(samples: dict[str, np.ndarray]) -> Figure:
     norms.set_xlabel("norm of a latent vector")
     norms.set_ylabel("density")
     norms.legend()
-    moments.set_xlabel("latents, ordered by the real kurtosis")
+    moments.set_xlabel("latents, by real kurtosis")
     moments.set_ylabel("excess kurtosis")
     correlation.axline((0, 0), slope=1, color="black", linewidth=0.5)
     correlation.set_xlabel("correlation of two latents, real")
