@@ -218,7 +218,7 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "## What holds and what does not, against train",
         "",
         "How many of the ranked metrics lie where; skewness and kurtosis are described, not ranked. p_max is the share of "
-        "copies whose worst ranked metric is as far out as the model's worst. With no such copy it takes its smallest value, "
+        "copies whose worst ranked metric is as far out as the model's worst. If there is none it takes its smallest value, "
         "one over their number plus one, and two models at that value cannot be ranked by it (`scorecard`; last columns: "
         "`referees`). Models were fitted to the path that they are held against. A small distance therefore says that they "
         "learned this path, not that the market will repeat it.",

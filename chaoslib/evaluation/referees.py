@@ -98,8 +98,8 @@ def share_too_near(train: np.ndarray, held_out: np.ndarray, fake: np.ndarray) ->
 
 @dataclass(frozen=True)
 class Forecaster:
-    """One-day variance forecasts from squared returns: weights of a constant, the last day, week and month (HAR, Corsi
-    2009), or an exponential average with its decay. Fitted by quasi-likelihood, which it is judged by."""
+    """One-day variance forecasts from squared returns: weights of a constant, the last day, week and month (HAR;
+    Corsi 2009), or an exponential average with its decay. Fitted by quasi-likelihood, which it is judged by."""
 
     kind: str
     weights: np.ndarray
