@@ -37,6 +37,7 @@ from chaoslib.figures.training import (
     vae_history,
 )
 from chaoslib.figures.verdict import (
+    DISTANCE_UNITS,
     METRIC_LABELS,
     forest,
     latent_map,

@@ -173,14 +173,14 @@ def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, 
 
 @styled
 def guidance_dial(dial: pd.DataFrame) -> Figure:
-    """What guidance does: coverage of log realised volatility, and median volatility at some VIX, against w.
+    """What guidance does, against w: coverage of training windows' log realised volatility, and volatility at some VIX.
 
     dial : one row a w, columns guidance, coverage, and volatility_<VIX>, per day
     """
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.2)
     left.plot(dial["guidance"], dial["coverage"], color=COLOURS["cond_ldm"], marker="o", markersize=3)
     left.axhline(0.9, color="black", linewidth=0.6, linestyle=":")
-    left.set_title("coverage of the central 90 %, train", loc="left")
+    left.set_title("log realised volatility in the central 90 %", loc="left")
     style = {"color": COLOURS["cond_ldm"], "marker": "o", "markersize": 3}
     columns = [name for name in dial if name.startswith("volatility_")]
     for column, shade in zip(columns, np.linspace(0.35, 1, len(columns)), strict=True):
@@ -190,8 +190,8 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
     right.set_ylim(top=1.3 * right.get_ylim()[1])
     right.legend(loc="upper left", ncols=2)
     for axis in (left, right):
-        axis.set_xlabel("guidance w (1: calibrated, more: amplified)")
-    left.set_ylabel("share of windows")
+        axis.set_xlabel("guidance w (1: not amplified)")
+    left.set_ylabel("share of training windows")
     return figure
 
 

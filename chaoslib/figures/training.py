@@ -23,8 +23,11 @@ KINDS = ("calm", "typical", "wild")  # of windows, as they stand beside each oth
 
 @styled
 def vae_history(history: pd.DataFrame) -> Figure:
-    """The terms of the VAE loss against epochs, train and validation."""
-    terms = {"likelihood": "reconstruction term (per day)", "kl": "KL (nats per window)", "varmatch": "variance mismatch"}
+    """The terms of the VAE loss against epochs, train and validation.
+
+    The misfit is the negative log-likelihood, or the squared error of a mean-only decoder.
+    """
+    terms = {"likelihood": "misfit $R$ (per day)", "kl": "KL (nats per window)", "varmatch": "variance mismatch"}
     figure, axes = canvas(1, 3, width=TWO_COLUMNS, height=2.0)
     for axis, (term, title) in zip(axes, terms.items(), strict=True):
         axis.plot(history["epoch"], history[term], color=SPLIT_COLOURS["train"], label="train")
@@ -210,7 +213,7 @@ def latent_report(samples: dict[str, np.ndarray]) -> Figure:
     for name, z in samples.items():
         density(norms, np.linalg.norm(z, axis=1), color=colours[name], label=name, high=14.0)
         order = np.argsort(stats.kurtosis(real))
-        moments.plot(stats.kurtosis(z)[order], color=colours[name], marker=".", label=name)
+        moments.plot(np.arange(1, z.shape[1] + 1), stats.kurtosis(z)[order], color=colours[name], marker=".", label=name)
         if z is not real:
             correlation.scatter(
                 np.corrcoef(real.T)[upper], np.corrcoef(z.T)[upper], s=6, color=colours[name], label=name, linewidth=0
@@ -218,7 +221,7 @@ def latent_report(samples: dict[str, np.ndarray]) -> Figure:
     norms.set_xlabel("norm of a latent vector")
     norms.set_ylabel("density")
     norms.legend()
-    moments.set_xlabel("latents, by real kurtosis")
+    moments.set_xlabel("latents, in order of real kurtosis")
     moments.set_ylabel("excess kurtosis")
     correlation.axline((0, 0), slope=1, color="black", linewidth=0.5)
     correlation.set_xlabel("correlation of two latents, real")

@@ -67,7 +67,7 @@ class GaussianVAE(nn.Module):
     def encode(self, x: torch.Tensor, cond: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """x (B, L) standardised, cond (B, cond_dim) or None -> mu, logvar, each (B, D)."""
         mu, logvar = self.encoder(join(x, cond)).chunk(2, dim=1)
-        return mu, logvar.clamp(-20.0, 6.0)  # a numerical guard; at the published beta the posterior is very narrow
+        return mu, logvar.clamp(-20.0, 6.0)  # a numerical guard; at the original's beta the posterior is very narrow
 
     def decode(self, z: torch.Tensor, cond: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """z (B, D) -> mean, sigma of each day, each (B, L), standardised."""
@@ -228,9 +228,10 @@ def vae_loss(
 ) -> dict[str, torch.Tensor]:
     """Terms of the loss on one batch x (B, L); `loss` = `likelihood` + beta * `kl` + varmatch_weight * `varmatch`.
 
-    likelihood : mean over batch *and days* of -log p(x|z), or of the squared error for the mean-only decoders
+    likelihood : negative log-likelihood, mean over batch *and days*; the squared error for the mean-only decoders
     kl : mean over the batch of the KL *summed* over latents, nats. Against a likelihood summed over the L days the
-         weight of the KL is therefore beta * L: the published 1e-4 is a beta of 0.005 in that convention.
+         weight of the KL is therefore beta * L: the original's 1e-4 is a beta of 0.005 in that convention. It is
+         half of that for the mean-only decoders, whose squared error lacks the 1/2 of a normal log-likelihood.
     varmatch : see `moment_mismatch`; computed for every decoder, so that histories compare
     """
     mu, logvar = model.encode(x, cond)

@@ -757,14 +757,32 @@ def test_a_frame_marks_what_lies_outside_the_band():
     assert frames == {(column, row) for column, name in enumerate(order) if ratios[name] > 2 for row in (0, 1)}
 
 
-def test_a_forest_shows_ratio_interval_and_band():
+def test_a_forest_shows_distances_in_bands_interval_and_band():
     rows = scorecard_rows("ldm_post")
+    far = rows["metric"].isin(["ks", "leverage"])
+    rows.loc[far, "distance"] = [np.inf, 1e-9]
     left, right = figures.forest(rows, ["ldm_post"]).axes
-    points = [line for axis in (left, right) for line in axis.lines if line.get_marker() == "o"]
-    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
-    expected = rows.set_index("metric")["ratio"][order]
+    lines = [line for axis in (left, right) for line in axis.lines]
+    points = [line for line in lines if line.get_marker() == "o"]
+    order = [name for name in METRIC_LABELS if name in set(rows.loc[~far, "metric"])]
+    expected = rows.set_index("metric")["distance"][order] / 0.2
     np.testing.assert_allclose([point.get_xdata()[0] for point in points], expected)
-    assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {2.0}
+    ends = {line.get_marker(): line.get_xdata()[0] for line in lines if line.get_marker() in ("<", ">")}
+    low, high = left.get_xlim()
+    assert low < ends["<"] < 2 * low and high / 2 < ends[">"] < high
+    assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {1.0}
+
+
+def test_a_heat_map_frames_distances_beyond_the_band():
+    rows = scorecard_rows("ldm_post").assign(distance=0.2)
+    rows.loc[rows["metric"] == "ks", "distance"] = 0.3
+    rows.loc[rows["metric"] == "hill_lower", "distance"] = np.inf
+    axis = figures.scorecard(rows).axes[0]
+    shown = [text.get_text() for text in axis.get_xticklabels()]
+    told = {shown[int(text.get_position()[0])]: text.get_text() for text in axis.texts if text.get_position()[1] > 0}
+    assert told["distribution of days, KS"] == "1.5" and told["tail index, falls"] == "∞" and told["leverage"] == "1.0"
+    framed = {shown[int(patch.get_x())] for patch in axis.patches}
+    assert framed == {"distribution of days, KS", "tail index, falls"}
 
 
 def test_pins_of_a_noise_floor_stand_at_the_distances_of_the_models():
@@ -779,6 +797,14 @@ def test_pins_of_a_noise_floor_stand_at_the_distances_of_the_models():
         assert sum(bar.get_height() for bar in bars) == 20
         assert band.get_bbox().x1 == 0.2
         assert axis.get_title(loc="left") == METRIC_LABELS[name]
+
+
+def test_a_model_beyond_the_axis_of_a_noise_floor_is_an_arrow_with_its_distance():
+    rows = scorecard_rows("ldm_post").assign(distance=7.0)
+    axis = figures.noise_floor(copy_distances(), rows, ["ldm_post"], shown=FLOORS).axes[0]
+    assert axis.get_xlim()[1] == pytest.approx(1.06 * 0.8)  # four bands
+    (arrow,) = [line for line in axis.lines if line.get_marker() == ">"]
+    assert arrow.get_xdata()[0] < 0.85 and axis.texts[0].get_text() == "at 7"
 
 
 def test_groups_of_the_scorecard_begin_where_their_first_fact_stands():
