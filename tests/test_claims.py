@@ -332,7 +332,9 @@ def leverage_outside_on_every_seed(t):
 
 
 def prior_keeps_more_leverage(t):
-    share = {model: t.values("leverage", model) / t.values("leverage", model, column="real") for model in (*NEURAL, "vae_prior")}
+    share = {
+        model: t.values("leverage", model) / t.values("leverage", model, column="real") for model in (*NEURAL, "vae_prior")
+    }
     diffused = pd.concat([share[model] for model in NEURAL])
     return bool(diffused.between(0.2, 0.33).all() and share["vae_prior"].between(0.37, 0.63).all())
 

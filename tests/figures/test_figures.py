@@ -1251,3 +1251,9 @@ def test_networks_are_drawn_with_the_sizes_they_are_given():
     assert "learned token" in texts(figures.denoiser_network(**shape, blocks=5, cond_dim=1))
     timegan = texts(figures.timegan_networks(hidden=9, layers=2, noise_dim=3))
     assert timegan.count("GRU layers of 9") == 5 and "supervisor\n1 GRU layers" in timegan and "noise, 3 a day" in timegan
+
+
+def test_latents_are_counted_from_one():
+    figure = figures.latent_report({name: latents(200 + k) for k, name in enumerate(("real", "prior", "made"))})
+    for line in figure.axes[1].lines:
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 7))
