@@ -193,7 +193,7 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     """Tails of falls, memory of |r|, leverage by lag, and kurtosis against the horizon.
 
     band : `acf_abs_mae` (copies, lags), autocorrelations of |r| of copies of history, drawn as their central 95 %
-    The axis of leverage is cut at three times the largest value of the first sample, the real one.
+    The axis of leverage is cut at twice the largest value of the first sample, the real one.
     """
     figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.4, breaks=True)
     shares = np.geomspace(2e-4, 0.3, 60)
@@ -216,8 +216,8 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     memory.set_ylabel("autocorrelation")
     real = np.abs(metrics.leverage_by_lag(next(iter(samples.values())))).max()
     low, high = leverage.get_ylim()
-    leverage.set_ylim(max(low, -3 * real), min(high, 3 * real))
-    cut = "; axis cut" * bool(low < -3 * real or high > 3 * real)
+    leverage.set_ylim(max(low, -2 * real), min(high, 2 * real))
+    cut = " (axis cut)" * bool(low < -2 * real or high > 2 * real)
     leverage.set_title(f"leverage: do falls announce volatility?{cut}", loc="left")
     leverage.set_xlabel("lag k (days)")
     leverage.set_ylabel("corr(r$_t$, r$^2_{t+k}$)")

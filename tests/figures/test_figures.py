@@ -333,7 +333,7 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
     "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 4),
     "noise_floor": (lambda: figures.noise_floor(copy_distances(), scorecard_rows(*SOME[1:]), SOME[1:], shown=FLOORS), 3, 15),
-    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 106),
+    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 130),
     "stylised_facts": (
         lambda: figures.stylised_facts(samples(*SOME), {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}),
         4,
