@@ -123,6 +123,11 @@ def volatility_that_followed(t):
     return bool(rows["std_ratio"].between(0.9, 1.1).all()) and len(rows) == 36
 
 
+def gjr_misses_two(t):
+    outside = t.outside("gjr_fhs")
+    return gjr_is_the_rival(t) and len(outside) == 2 and "leverage" in outside and t.p_max("gjr_fhs") > 0.1
+
+
 def within_nine_percent(t):
     rows = t("conditional").query("mode == 'matched' and split == 'train' and vix_at == 'start' and target_vix <= 40")
     gap = (rows[rows["model"] == "cond_ldm"]["std_ratio"] - 1).abs()
@@ -415,10 +420,10 @@ CLAIMS = [
     (README, "−0.02 against history's −0.08", leverage_in_numbers),
     (README, "No resampled copy is so far off, and this one fact rejects the model", no_copy_so_far),
     (README, "the training windows that began near such a VIX rose on average", windows_rose),
-    (README, "has −0.06 and is not rejected", lambda t: gjr_is_the_rival(t) and t.p_max("gjr_fhs") > 0.05),
+    (README, "it misses two facts, this one included", gjr_misses_two),
     (README, "with about the volatility that followed such levels in training", volatility_that_followed),
-    (README, "It forecasts no better than history rescaled by a one-line rule", no_better_forecast),
-    (README, "everything that read the VIX alone underestimated the risk", ten_days_ahead_test_span),
+    (README, "It forecasts no better than old windows rescaled by a power of the VIX", no_better_forecast),
+    (README, "everything that read the VIX alone underestimated the risk of the next ten days", ten_days_ahead_test_span),
     (RESULTS, "its spread of calm and wild windows and its clustering of volatility on every seed", scale_spread_clustering),
     (RESULTS, "The VAE's own prior has none of the three", scale_spread_clustering),
     (RESULTS, "is the rival that counts. It is nearer to history on W1 and has most of the leverage", gjr_is_the_rival),
