@@ -140,7 +140,7 @@ def backtest_summary(backtests: pd.DataFrame) -> pd.DataFrame:
 
 
 def backtest_overview(backtests: pd.DataFrame, level: float = 0.01) -> pd.DataFrame:
-    """README's table: one row a model, for each horizon hits and FZ0 as means over seeds, and the range of p-values."""
+    """One row a model, for each horizon hits and FZ0 as means over seeds, and the range of p-values."""
     rows = []
     for model, at_level in backtests[backtests["level"] == level].groupby("model", sort=False):
         row = {"model": label(model)}
