@@ -330,7 +330,7 @@ def told_by_boosting(t):
 def timegan_windows_alike(t):
     spread = t("distances").query("metric == 'log_rv_sd_ratio'").set_index(["model", "reference", "seed"])["value"].sort_index()
     full, stress = spread["timegan", "train"], spread["timegan_stress", "train_stress"]
-    return bool(full[0] > 0.45 and (full[1:] < 0.45).all() and (stress < 0.45).all())
+    return bool(full[0] > 0.35 and (full[1:] < 0.35).all() and (stress < 0.35).all())
 
 
 def gjr_tail(t):
