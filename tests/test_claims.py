@@ -177,13 +177,14 @@ def too_calm_at_15(t):
     return bool((rows["std_ratio"] < 0.9).all()) and len(rows) > 8
 
 
-def seeds_agree_no_better(t):
+def neither_agrees_better(t):
     spread = (
         t("volatility")
         .query("vix_at == 'start' and vix <= 80")
         .pivot_table(index="vix", columns="model", values="std", aggfunc=lambda s: (s.max() - s.min()) / s.mean())
     )
-    return bool((spread["cond_ldm_normalised"] >= spread["cond_ldm"]).mean() > 0.5)
+    better = spread["cond_ldm_normalised"] < spread["cond_ldm"]
+    return bool(better.any() and not better.all())
 
 
 def one_day_ahead_long_span(t):
@@ -450,7 +451,7 @@ CLAIMS = [
     (RESULTS, "No model's central 90 % holds 90 % of the test windows' realised volatilities", coverage_of_volatility),
     (RESULTS, "For cumulative returns the latent diffusions do cover 90 %", coverage_of_returns),
     (RESULTS, "All models and rivals are too calm for the test windows that began at a VIX near 15", too_calm_at_15),
-    (RESULTS, "agree no better than those of the plain one at most levels of the VIX", seeds_agree_no_better),
+    (RESULTS, "neither model's seeds agree better throughout", neither_agrees_better),
     (RESULTS, "have the lowest FZ0 scores, and every model is hit more often than it should be", one_day_ahead_long_span),
     (RESULTS, "has a Diebold–Mariano p-value of .036", p_of_the_plain_model),
     (RESULTS, "GJR-FHS alone has about the number of hits it should have", ten_days_ahead_long_span),
