@@ -96,7 +96,7 @@ def on_the_test_span(t):
 
 
 def rejected_on_test(t):
-    return all(len(t.outside(model, "test")) > 12 for model in ("vae_prior", "timegan"))
+    return len(t.outside("vae_prior", "test")) > 12 and len(t.outside("timegan", "test")) > 6
 
 
 def stress_baselines(t):
@@ -325,8 +325,8 @@ def alternates(t):
 
 
 def told_by_boosting(t):
-    auc = t("referees").groupby("model")["auc"]
-    return auc.min()["timegan"] > auc.max().drop("timegan").max()
+    auc = t("referees").groupby("model")["auc"].mean()
+    return auc["timegan"] > auc.drop("timegan").max()
 
 
 def timegan_windows_alike(t):
@@ -442,7 +442,7 @@ CLAIMS = [
     (RESULTS, "pays more or less than on 95 % of the copies of history, on every seed", rules_pay_otherwise),
     (RESULTS, "the difference is smaller than the spread over its own folds", classifier_blind_to_the_difference),
     (RESULTS, "There the autocorrelation of returns of every classical and diffusion model is rejected", on_the_test_span),
-    (RESULTS, "The floor does reject the VAE prior and TimeGAN on most metrics", rejected_on_test),
+    (RESULTS, "The floor does reject the VAE prior on most metrics and TimeGAN on many", rejected_on_test),
     (RESULTS, "Both lose most of the spread of volatility over windows and its memory inside them", stress_baselines),
     (RESULTS, "has the market's volatility from VIX 12 to 40 on every seed, within 4 %", volatility_at_a_vix),
     (RESULTS, "a rival of one line: every paired interval holds zero", no_better_forecast),
@@ -536,7 +536,7 @@ CLAIMS = [
         "On every seed of both variants a day is followed by its opposite far more often than in the market",
         alternates,
     ),
-    (CHAPTER["08"], "more surely than those of any other model in its table, on every seed", told_by_boosting),
+    (CHAPTER["08"], "more surely, in the mean over seeds, than those of any other model in its table", told_by_boosting),
     (
         CHAPTER["09"],
         "it keeps most of the leverage, and its tail of losses is too heavy",
@@ -574,7 +574,7 @@ CLAIMS = [
         "both trading rules earn on latent diffusion what they earn on copies of history, on every seed",
         rules_earn_as_on_copies,
     ),
-    (CHAPTER["10"], "the VAE prior and TimeGAN are outside on most facts there as well", rejected_on_test),
+    (CHAPTER["10"], "the VAE prior is outside on most facts there as well and TimeGAN on many", rejected_on_test),
     (CHAPTER["11"], "the score of the models that are told the VIX is a little better than that of GJR-FHS", one_day_ahead),
     (CHAPTER["11"], "rejects all of them there, apart from one seed of one diffusion", one_day_ahead),
     (CHAPTER["11"], "everything that reads only the VIX scores worse than GJR-FHS", ten_days_ahead),
