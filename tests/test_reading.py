@@ -24,7 +24,8 @@ MACROS = """log exp min max sup inf sqrt frac tfrac sum prod int operatorname ma
 overbrace left right big Big bigl bigr cdot cdots dots ldots quad qquad times le leq ge geq neq approx sim in to lvert rvert
 lVert rVert mid mathcal mathbb hat bar tilde overline widehat begin end top infty partial pm rm bf lfloor rfloor lceil rceil
 mathbf boldsymbol tanh cos sin Pr colon equiv propto gg ll ne cases aligned array dfrac limits Big substack not forall middle
-odot circ prime lbrace rbrace longrightarrow ln langle rangle wedge vee cup cap setminus subset subseteq perp parallel star ast bigg Bigg mathds""".split()
+odot circ prime langle rangle wedge vee cup cap setminus subset subseteq perp parallel star ast bigg Bigg
+lbrace rbrace longrightarrow ln""".split()
 CONSTANTS = {"e", "d", "pi", "N", "E", "P"}  # Euler's number, a differential, pi, the normal law, expectation, probability
 
 

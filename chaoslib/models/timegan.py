@@ -1,7 +1,6 @@
 """TimeGAN (Yoon, Jarrett & van der Schaar 2019) for univariate windows: five recurrent networks, three phases.
 
-Inside this module series are (L, F, B): days, features, windows. The windows of a batch lie side by side in memory,
-which is what makes the recurrent loop fast.
+Series are (L, F, B) here: days, features, and windows side by side in memory, which makes the recurrent loop fast.
 """
 
 import copy
@@ -23,8 +22,7 @@ SUPERVISED_WEIGHT, MOMENT_WEIGHT = 100.0, 100.0  # of the original, in the gener
 RECONSTRUCTION_WEIGHT, AHEAD_WEIGHT = 10.0, 0.1  # of the original, in the embedder's loss
 SKIP_BELOW = 0.15  # the discriminator rests while its loss is lower, as in the original
 GENERATOR_STEPS = 2  # for one of the discriminator
-# Adam's decay of gradients and of their squares for the two adversaries. The original has Adam's own (0.9, 0.999) and takes
-# many times as many steps; within the published epochs that left an alternating memory unlearned, see the slow test.
+# Adam's decay rates for the adversaries; with the original's (0.9, 0.999) alternating memory stayed unlearned, see the slow test
 ADVERSARIAL_BETAS = (0.5, 0.9)
 
 
@@ -78,8 +76,7 @@ class Recurrent(nn.Module):
 class TimeGAN(nn.Module):
     """Embedder and recovery (an autoencoder of days), generator, supervisor (one day ahead) and discriminator.
 
-    The generator turns noise (L, noise_dim, B) into latent days, the supervisor carries them on, and the recovery
-    makes returns of them. The discriminator sees latent days, never returns.
+    Noise (L, noise_dim, B) passes generator, supervisor and recovery; the discriminator sees latent days, never returns.
     """
 
     def __init__(self, shape: TimeGANShape):
@@ -190,8 +187,7 @@ def fit_timegan(
 ) -> tuple[TimeGAN, pd.DataFrame]:
     """Train on windows (N, L) in [0, 1], `epochs` in each phase; returns the chosen model and one row of history an epoch.
 
-    Phases: embedder and recovery as an autoencoder; the supervisor, one day ahead; all jointly. An epoch is one pass
-    over the windows, in the joint phase by the generator. Every phase has optimisers of its own, as in the original.
+    Phases, each with optimisers of its own: embedder and recovery; the supervisor; all jointly, an epoch a generator's pass.
     distance : model -> distance of its samples to train, asked every check_every epochs of the joint phase; the state
         where it is least is returned. Infinite for a state that must not be kept
     Raises FloatingPointError when a loss is no longer finite, ValueError when no state may be kept.

@@ -1083,7 +1083,8 @@ def test_days_and_names_of_an_axis_are_told(tmp_path):
     assert list(days[:2]) == ["2000-01-03", "2000-01-04"]
     cells = pd.read_csv(tmp_path / "figdata/scorecard.csv").query("kind == 'map'")
     assert set(cells["y"]) == {figures.LABELS[name] for name in ("gjr_fhs", "ldm_post")}
-    rows = scorecard_rows("gjr_fhs", "ldm_post").set_index(["model", "metric"])["ratio"]
+    rows = scorecard_rows("gjr_fhs", "ldm_post").set_index(["model", "metric"])
+    rows = rows["distance"] / rows["floor_p95"]  # in bands
     for cell in cells.itertuples():
         (metric,) = (key for key, label in METRIC_LABELS.items() if label == cell.x)
         (model,) = (key for key, label in figures.LABELS.items() if label == cell.y)
