@@ -22,7 +22,7 @@ SUPERVISED_WEIGHT, MOMENT_WEIGHT = 100.0, 100.0  # of the original, in the gener
 RECONSTRUCTION_WEIGHT, AHEAD_WEIGHT = 10.0, 0.1  # of the original, in the embedder's loss
 SKIP_BELOW = 0.15  # the discriminator rests while its loss is lower, as in the original
 GENERATOR_STEPS = 2  # for one of the discriminator
-# Adam's decay rates for the adversaries; with the original's (0.9, 0.999) alternating memory stayed unlearned, see the slow test
+# Adam's decay rates for the adversaries; with the original's (0.9, 0.999) alternating memory was not learned: the slow test
 ADVERSARIAL_BETAS = (0.5, 0.9)
 
 
