@@ -82,7 +82,7 @@ def test_a_cell_that_is_no_python_is_named(copy):
         ("models/timegan", "def fit_jointly(", "08"),
         ("models/gru", "class GRULayer(", "08"),  # loading a VAE or a diffusion does not reach TimeGAN
         ("models/classical", "def garch_t(", "09"),  # 07 and 11 draw other classical models
-        ("evaluation/metrics", "def pooled_acf(", "04 09 10 11"),
+        ("evaluation/metrics", "def pooled_acf(", "01 04 09 10 11"),
         ("evaluation/conditional", "def match_vix(", "07 11"),
         ("evaluation/scorecard", "def largest_gap(", "09 10 11"),
         ("evaluation/referees", "def features(", "10"),
