@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from chaoslib.evaluation.scorecard import UNRANKED
+from chaoslib.evaluation.scorecard import UNRANKED, verdict
 from chaoslib.figures.style import LABELS
 from chaoslib.figures.verdict import METRIC_LABELS
 
@@ -51,25 +51,18 @@ def over_seeds(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def summary(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a model: how many of the ranked metrics lie where against train, p_max, and two referees."""
-    card = tables["scorecard"]
-    ranked = card[~card["metric"].isin(UNRANKED)]
-    ranked = ranked.assign(under=ranked["ratio"] <= 1, outside=ranked["distance"] > ranked["floor_p95"])
-    against = {name: group.groupby("model", sort=False) for name, group in ranked.groupby("reference")}
-    train = against["train"].agg(
-        n=("under", "size"), under=("under", "sum"), outside=("outside", "sum"), p=("p_max", "first")
-    )
-    (short,) = [group for name, group in against.items() if name.startswith("train_block_")]
+    against = dict(list(tables["scorecard"].groupby("reference")))
+    (short,) = [verdict(card) for name, card in against.items() if name.startswith("train_block_")]
     seeds = tables["referees"].groupby("model")[["auc", "memorisation"]].mean()
-    counts = train.join(short.agg(short=("outside", "sum"))).join(seeds).reset_index()
-    inside = counts["n"] - counts["under"] - counts["outside"]
+    counts = verdict(against["train"]).assign(short=short["outside"]).join(seeds).reset_index(names="model")
     return pd.DataFrame(
         {
             "model": counts["model"].map(label),
-            "under the floor's median": counts["under"],
-            "inside its 95 %": inside,
+            "under the floor's median": counts["below_median"],
+            "inside its 95 %": counts["inside"],
             "outside": counts["outside"],
             "outside, short blocks": counts["short"],
-            "p_max": counts["p"],
+            "p_max": counts["p_max"],
             "classifier's AUC": counts["auc"],
             "memorisation": counts["memorisation"],
         }

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, legend_below, styled
+from chaoslib.figures.style import COLOURS, LABELS, PERCENT, TWO_COLUMNS, canvas, density, legend_below, ranked_rows, styled
 
 ERRORS = {"reconstruction": ("reconstruction", "#0072B2"), "supervised": ("supervisor", "#009E73")}
 PANELS = {  # title -> phases, and the losses that are drawn of them
@@ -67,9 +67,7 @@ def calm_to_wild(real: np.ndarray, fake: np.ndarray, *, model: str) -> Figure:
     rows = ((real, "real", "black"), (fake, LABELS[model], COLOURS[model]))
     for row, (windows, name, colour) in zip(axes.reshape(2, 3), rows, strict=True):
         volatility = metrics.realised_vol(windows)
-        order = np.argsort(volatility)
-        for axis, (share, kind) in zip(row, ((0.05, "calm"), (0.5, "typical"), (0.95, "wild")), strict=True):
-            chosen = order[round(share * (len(order) - 1))]
+        for axis, (kind, chosen) in zip(row, ranked_rows(volatility).items(), strict=True):
             days = np.arange(1, windows.shape[1] + 1)
             axis.axhline(0, color="grey", linewidth=0.5)
             axis.plot(days, PERCENT * windows[chosen], color=colour, marker=".", markersize=2.5, linewidth=0.7)

@@ -8,7 +8,18 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from chaoslib.evaluation import metrics, scoring
-from chaoslib.figures.style import COLOURS, LABELS, ONE_COLUMN, PERCENT, TWO_COLUMNS, canvas, fan_bands, legend_below, styled
+from chaoslib.figures.style import (
+    COLOURS,
+    LABELS,
+    ONE_COLUMN,
+    PERCENT,
+    TWO_COLUMNS,
+    canvas,
+    fan_bands,
+    fan_swatches,
+    legend_below,
+    styled,
+)
 
 YEAR = 252  # trading days
 NEAR = 0.1  # real windows within 10 % of a VIX, in log VIX, show the real law there
@@ -41,11 +52,9 @@ def fan(
         axis.set_title(f"VIX {vix:g} ({len(real[vix])} real windows)", loc="left")
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
-    bands, rest = axes[0].collections, axes[0].get_legend_handles_labels()
-    opacity = 1 - np.cumprod([1 - band.get_alpha() for band in bands])  # the bands lie on one another
-    handles = [Patch(color=COLOURS[model], alpha=each, linewidth=0) for each in opacity] + rest[0][len(bands) :]
-    labels = [f"generated {label}" for label in rest[1][: len(bands)]] + rest[1][len(bands) :]
-    legend_below(figure, handles, labels, ncols=5)
+    named = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True)) | (swatches := fan_swatches(axes[0]))
+    labels = [f"generated {label}" if label in swatches else label for label in named]
+    legend_below(figure, list(named.values()), labels, ncols=5)
     return figure
 
 

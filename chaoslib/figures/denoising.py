@@ -3,11 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from chaoslib.figures.style import COLOURS, PERCENT, TWO_COLUMNS, canvas, legend_below, styled
+from chaoslib.figures.style import COLOURS, PERCENT, TWO_COLUMNS, canvas, legend_below, ranked_rows, styled
 
 BAND = (0.05, 0.95)  # of the draws of a decoded latent
 REACH = 0.995  # share of a cloud that its panel holds
-RANKS = (0.05, 0.5, 0.95)  # by volatility, of a calm, a typical and a wild window
 
 
 @styled
@@ -71,9 +70,11 @@ def latent_sources(windows: dict[str, np.ndarray], *, model: str, shown: int = 4
         paths.set_title(title, loc="left")
         paths.set_xlabel("day")
         spread = PERCENT * sample.std(axis=1)
-        ranked = spread.argsort()[np.round(np.array(RANKS) * (len(spread) - 1)).astype(int)]
-        returns.plot(np.arange(1, 3 * len(days) + 1), PERCENT * sample[ranked].ravel(), color=colour, linewidth=0.6)
-        for place, (kind, row) in enumerate(zip(("calm", "typical", "wild"), ranked, strict=True)):
+        ranked = ranked_rows(spread)
+        returns.plot(
+            np.arange(1, 3 * len(days) + 1), PERCENT * sample[list(ranked.values())].ravel(), color=colour, linewidth=0.6
+        )
+        for place, (kind, row) in enumerate(ranked.items()):
             if place:
                 returns.axvline(place * len(days) + 0.5, color="grey", linewidth=0.5, linestyle=":")
             at = (place + 0.5) / 3, 0.99

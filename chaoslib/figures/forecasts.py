@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import (
@@ -16,6 +15,7 @@ from chaoslib.figures.style import (
     canvas,
     density,
     fan_bands,
+    fan_swatches,
     legend_below,
     styled,
 )
@@ -120,9 +120,7 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
         axis.set_xlabel("day")
     axes[0].set_ylabel("cumulative log-return (%)")
     named = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    opacity = 1 - np.cumprod([1 - band.get_alpha() for band in axes[0].collections])  # the bands lie on one another
-    for band, alpha in zip(axes[0].collections, opacity, strict=True):
-        named[band.get_label()] = Patch(color=band.get_facecolor()[0, :3], alpha=alpha, linewidth=0)
+    named |= fan_swatches(axes[0])
     legend_below(figure, named.values(), named.keys(), ncols=6)
     return figure
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import font_manager, get_data_path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from scipy import stats
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches
@@ -68,6 +69,7 @@ LABELS = {
     "hs_500": "500-day history",
 }
 SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
+RANKS = {"calm": 0.05, "typical": 0.5, "wild": 0.95}  # of windows, by their volatility among their own kind
 DECODER_COLOURS = {
     "gaussian": "#0072B2",
     "mse_varmatch": "#E69F00",
@@ -183,3 +185,19 @@ def fan_bands(axis: Axes, windows: np.ndarray, *, color: str) -> None:
     for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.35)):
         band = np.quantile(levels, [low, high], axis=0)
         axis.fill_between(days, *band, color=color, alpha=alpha, linewidth=0, label=f"{low * 100:g}–{high * 100:g} %")
+
+
+def fan_swatches(axis: Axes) -> dict[str, Patch]:
+    """Legend entries of `fan_bands`, as dark as what they name: the bands lie on one another."""
+    bands = axis.collections
+    opacity = 1 - np.cumprod([1 - band.get_alpha() for band in bands])
+    return {
+        band.get_label(): Patch(color=band.get_facecolor()[0, :3], alpha=alpha, linewidth=0)
+        for band, alpha in zip(bands, opacity, strict=True)
+    }
+
+
+def ranked_rows(volatility: np.ndarray) -> dict[str, int]:
+    """Which of N windows stand where `RANKS` says, by their volatility (N,)."""
+    order = np.argsort(volatility)
+    return {kind: int(order[round(share * (len(order) - 1))]) for kind, share in RANKS.items()}

@@ -10,6 +10,7 @@ from chaoslib.figures.style import (
     COLOURS,
     DECODER_COLOURS,
     PERCENT,
+    RANKS,
     SPLIT_COLOURS,
     TWO_COLUMNS,
     canvas,
@@ -17,8 +18,6 @@ from chaoslib.figures.style import (
     legend_below,
     styled,
 )
-
-KINDS = ("calm", "typical", "wild")  # of windows, as they stand beside each other
 
 
 @styled
@@ -54,7 +53,7 @@ def examples(real: np.ndarray, decoded: np.ndarray, prior: np.ndarray, *, model:
         "a sample of the prior": (prior, COLOURS.get(model, COLOURS["vae_prior"])),
     }
     for column, (heading, (returns, colour)) in enumerate(kinds.items()):
-        for row, (axis, kind, values) in enumerate(zip(axes[column::3], KINDS, PERCENT * returns, strict=True)):
+        for row, (axis, kind, values) in enumerate(zip(axes[column::3], RANKS, PERCENT * returns, strict=True)):
             axis.axhline(0, color="black", linewidth=0.4)
             axis.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.8, marker=".", markersize=2.5)
             said = f"{kind}: standard deviation {np.std(values):.2f} %"
@@ -73,7 +72,7 @@ def decoded_windows(real: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> Fi
     """
     figure, axes = canvas(1, len(real), width=TWO_COLUMNS, height=2.2)
     days = np.arange(1, real.shape[1] + 1)
-    for axis, kind, r, m, s in zip(axes, KINDS, PERCENT * real, PERCENT * mean, PERCENT * sigma, strict=True):
+    for axis, kind, r, m, s in zip(axes, RANKS, PERCENT * real, PERCENT * mean, PERCENT * sigma, strict=True):
         if s.any():  # a mean-only decoder has no band
             band = {"color": COLOURS["ldm_post"], "alpha": 0.2, "linewidth": 0, "label": "decoder's mean ± 2 σ"}
             axis.fill_between(days, m - 2 * s, m + 2 * s, **band)
