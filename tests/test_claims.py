@@ -501,7 +501,7 @@ CLAIMS = [
         leverage_outside_on_every_seed,
     ),
     (CHAPTER["06"], "is nearer to history than the diffusion on every seed", prior_keeps_more_leverage),
-    (CHAPTER["03"], "roughly half of history's, and those of the diffusion about a quarter", prior_keeps_more_leverage),
+    (CHAPTER["03"], "roughly half of history's, and those of the diffusion a quarter to a third", prior_keeps_more_leverage),
     (
         CHAPTER["03"],
         "on windows that it has not seen, the lower tail is too short",
