@@ -19,7 +19,6 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from chaoslib.evaluation import tables
 from chaoslib.pipeline import artefacts, files, stages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,11 +101,9 @@ def publish(sources: dict[str, Path], timings: pd.DataFrame, target: Path) -> No
     for name, source in sources.items():
         with files.whole_file(target / name) as partial:
             shutil.copyfile(source, partial)
-    written = tables.both("timings", timings)
-    for name, content in written.items():
-        files.write(target / name, content)
+    files.write(target / "tables/timings.csv", timings)
     for path in [*target.glob("fig*.*"), *target.glob("tables/*")]:
-        if path.is_file() and str(path.relative_to(target)) not in {*sources, *written, *REPORTS}:
+        if path.is_file() and str(path.relative_to(target)) not in {*sources, "tables/timings.csv", *REPORTS}:
             path.unlink()
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import yaml
 
 from chaoslib import figures
-from chaoslib.evaluation import tables
 from chaoslib.figures.files import SUFFIXES, export
 from chaoslib.market import data
 from chaoslib.pipeline import files, runs
@@ -44,7 +43,7 @@ def gather(to: Path, yearly: list[Path], params: dict) -> None:
     clamped = {(name, seeds[name]): int(sum(year[f"{name}_clamped"] for year in years)) for name in MODELS}
     table = backtest.rows(forecasts, path, split="walk_forward", clamped=clamped, draws=params["DRAWS"])
     (to / "tables").mkdir(parents=True, exist_ok=True)
-    written = tables.both("backtest", table) | tables.both("by_year", backtest.by_year(forecasts, path, dates))
+    written = {"tables/backtest.csv": table, "tables/by_year.csv": backtest.by_year(forecasts, path, dates)}
     days = [str(dates[0]), str(dates[-1])]
     written["meta.json"] = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
     for name, content in written.items():

@@ -1,4 +1,4 @@
-"""The paper's tables: tidy frames, one row per observation, as CSV for programs and LaTeX for papers."""
+"""The paper's tables: tidy frames, one row per observation."""
 
 import numpy as np
 import pandas as pd
@@ -32,23 +32,6 @@ DISTANCES = (  # metrics of the table `distances`; the last, the law of returns 
 )
 HORIZONS = ["days", "model", "metric", "real", "value", "distance", "floor_median", "floor_p95", "ratio", "outside"]
 SWEEP = [*CONDITIONAL, "temperature", "output_scale", "amplified"]
-
-
-def both(name: str, frame: pd.DataFrame) -> dict[str, object]:
-    """The two files of one table, for `runs.Run.save`: tables/<name>.csv and tables/<name>.tex."""
-    return {f"tables/{name}.csv": frame, f"tables/{name}.tex": latex(frame)}
-
-
-def latex(frame: pd.DataFrame) -> str:
-    """A booktabs tabular, numbers to four significant digits."""
-    shown = frame.copy()
-    alignment = "".join("r" if pd.api.types.is_numeric_dtype(frame[name]) else "l" for name in frame.columns)
-    for name in shown.columns:
-        if pd.api.types.is_float_dtype(shown[name]):
-            shown[name] = [f"{value:.4g}" if np.isfinite(value) else "" for value in shown[name]]
-        else:
-            shown[name] = shown[name].astype(str)
-    return shown.to_latex(index=False, escape=True, column_format=alignment)
 
 
 def summarise_data(dataset: str, prices: pd.DataFrame, log_returns: np.ndarray, provenance: dict) -> pd.DataFrame:

@@ -251,7 +251,7 @@ def test_published_are_the_files_that_sums_name_and_what_no_stage_makes_goes(pub
     assert sources == {"tables/a.csv": artefact.folder / "tables/a.csv"}
     publish.publish(sources, TIMINGS, target)
     names = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
-    assert names == {"tables/a.csv", "tables/timings.csv", "tables/timings.tex", "REPORT.md", "notes.txt"}
+    assert names == {"tables/a.csv", "tables/timings.csv", "REPORT.md", "notes.txt"}
 
 
 def test_a_removal_that_fails_is_an_error(publish, tmp_path):
