@@ -1,5 +1,6 @@
 """One function per figure: arrays in, `Figure` out. One- and two-column widths, fonts embedded, colours fixed by model."""
 
+from chaoslib.figures import controls
 from chaoslib.figures.adversarial import calm_to_wild, mode_collapse, stress_knobs, timegan_history
 from chaoslib.figures.bottleneck import PROBE_LABELS, latent_tails, round_trips
 from chaoslib.figures.conditional import (
@@ -13,6 +14,7 @@ from chaoslib.figures.conditional import (
 )
 from chaoslib.figures.denoising import latent_sources, noise_levels
 from chaoslib.figures.diagrams import denoiser_network, pipeline_map, timegan_networks, vae_network
+from chaoslib.figures.explorer import scenario_card
 from chaoslib.figures.files import redraw, save
 from chaoslib.figures.forecasts import (
     PORTFOLIO_LABELS,

@@ -238,6 +238,20 @@ def loss_rows() -> pd.DataFrame:
     return rows.assign(extrapolated=(rows["model"] == "cond_ldm_normalised") & (rows["target_vix"] == 80))
 
 
+def card() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Two models of unlike size, 20 days; every measure of risk is another number, between the ends of its interval."""
+    values = {
+        "cond_ldm": np.exp(np.cumsum(windows(0)[:, :20], axis=1)),
+        "gjr_fhs": np.exp(np.cumsum(windows(1, 90)[:, :20], 1)),
+    }
+    rows = [{"model": model, "portfolio": "long", "target_vix": 30.0, "horizon_days": 20} for model in values]
+    for k, row in enumerate(rows):
+        for number, name in enumerate(("var_95", "es_95", "var_99", "es_99")):
+            value = 0.05 + 0.04 * number + 0.01 * k
+            row |= {name: value, f"{name}_low": value - 0.003, f"{name}_high": value + 0.006}
+    return values, pd.DataFrame(rows)
+
+
 def var_forecasts() -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """60 outcomes, and the values at risk of two models; the days 3, 40 and 59 lie below both, 20 below the first."""
     outcome = 0.01 * np.random.default_rng(0).uniform(-1, 1, 60)
@@ -342,6 +356,7 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "latent_map": (lambda: figures.latent_map(latents(), np.linspace(9, 82, 200), shown=100), 3, 0),
     "history_fans": (lambda: figures.history_fans(happened(), fans()), 2, 2),
     "long_horizons": (lambda: figures.long_horizons(long_samples()), 6, 12),
+    "scenario_card": (lambda: figures.scenario_card(*card()), 3, 9),
     "losses_against_vix": (lambda: figures.losses_against_vix(loss_rows(), [0.1, 0.25]), 2, 16),
     "walk_forward": (lambda: figures.walk_forward(DAYS, loss_gaps()), 2, 6),
     "memorisation": (lambda: figures.memorisation(windows(0), samples("gjr_fhs", "ldm_post"), windows(3)), 1, 3),
@@ -826,6 +841,47 @@ def test_a_copy_stands_at_distance_zero():
 def legend_of(figure: Figure) -> list[str]:
     (legend,) = figure.legends
     return [text.get_text() for text in legend.get_texts()]
+
+
+def test_the_card_of_a_question_shows_both_models_on_the_same_axes():
+    values, risks = card()
+    figure = figures.scenario_card(values, risks)
+    fan, losses, measures = figure.axes
+    assert fan.get_title(loc="left").endswith("VIX 30 before: long index")
+    assert losses.get_title(loc="left").endswith("losses after 20 days")
+    (legend,) = figure.legends
+    named = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    for model, each in values.items():
+        assert to_rgb(named[f"{figures.LABELS[model]} (n = {len(each)})"].get_facecolor()) == to_rgb(figures.COLOURS[model])
+        (middle,) = [line for line in fan.lines if line.get_label() == figures.LABELS[model]]
+        np.testing.assert_allclose(middle.get_ydata()[1:], 100 * (np.median(each, axis=0) - 1))
+        assert middle.get_ydata()[0] == 0
+        bars = [patch for patch in losses.patches if to_rgb(patch.get_edgecolor()) == to_rgb(figures.COLOURS[model])]
+        assert all(patch.get_data().values.sum() == pytest.approx(100) for patch in bars)  # no scenario is left out
+        (points,) = [line for line in measures.lines if line.get_label() == figures.LABELS[model]]
+        row = risks.set_index("model").loc[model]
+        np.testing.assert_allclose(points.get_xdata(), 100 * row[["var_95", "es_95", "var_99", "es_99"]].astype(float))
+    assert [text.get_text() for text in measures.get_yticklabels()] == ["VaR 95 %", "ES 95 %", "VaR 99 %", "ES 99 %"]
+    assert "%" in fan.get_ylabel()
+    assert all("% of value" in axis.get_xlabel() and "worse" in axis.get_xlabel() for axis in (losses, measures))
+
+
+def test_the_card_shows_the_ends_of_every_interval():
+    values, risks = card()
+    measures = figures.scenario_card(values, risks).axes[2]
+    found = [sorted(segment[:, 0]) for lines in measures.collections for segment in lines.get_segments()]
+    names = ("var_95", "es_95", "var_99", "es_99")
+    expected = [[100 * row[f"{name}_low"], 100 * row[f"{name}_high"]] for _, row in risks.iterrows() for name in names]
+    np.testing.assert_allclose(found, expected)
+    assert {text.get_text() for text in measures.texts} == {
+        f"{100 * row[n]:.1f}" for _, row in risks.iterrows() for n in names
+    }
+    assert measures.get_xlim()[0] == 0  # from no loss at all
+
+
+def test_a_card_of_equal_losses_can_be_drawn():
+    values, risks = card()
+    figures.scenario_card({model: np.full_like(each, 0.9) for model, each in values.items()}, risks).canvas.draw()
 
 
 def test_losses_are_drawn_against_the_vix_for_each_seed_and_dotted_where_extrapolated():
