@@ -45,7 +45,7 @@ def gather(to: Path, yearly: list[Path], params: dict) -> None:
     (to / "tables").mkdir(parents=True, exist_ok=True)
     written = {"tables/backtest.csv": table, "tables/by_year.csv": backtest.by_year(forecasts, path, dates)}
     days = [str(dates[0]), str(dates[-1])]
-    written["meta.json"] = {"params": params, "days": days, "git": runs.git_state(ROOT), "device": runs.device()}
+    written["meta.json"] = {"params": params, "days": days, "git": files.git_state(ROOT), "device": runs.device()}
     for name, content in written.items():
         files.write(to / name, content)
     near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show

@@ -24,7 +24,7 @@ PANELS = {  # title -> phases, and the losses that are drawn of them
 }
 
 
-@styled
+@styled("")
 def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Figure:
     """Losses of the three phases, and the distance to train at each check of the joint one; the kept state is ringed.
 
@@ -56,7 +56,7 @@ def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Fi
     return figure
 
 
-@styled
+@styled("")
 def calm_to_wild(real: np.ndarray, fake: np.ndarray, *, model: str) -> Figure:
     """A calm, a typical and a wild window of reality over those of a model: the 5, 50 and 95 % quantiles of volatility.
 
@@ -77,7 +77,7 @@ def calm_to_wild(real: np.ndarray, fake: np.ndarray, *, model: str) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def mode_collapse(
     real: np.ndarray, held_out: np.ndarray, fake: np.ndarray, *, model: str, n: int = 800, seed: int = 0
 ) -> Figure:
@@ -121,7 +121,7 @@ def mode_collapse(
     return figure
 
 
-@styled
+@styled("")
 def stress_knobs(dials: pd.DataFrame, real: np.ndarray) -> Figure:
     """What the knobs of sampling do to the volatility of a window: a panel for the spread, one for each model's own.
 

@@ -30,7 +30,7 @@ PROBE_LABELS = {  # words for the codes of the tables `probe` and `probe_by_spli
 }
 
 
-@styled
+@styled("")
 def round_trips(real: dict[str, np.ndarray], mean: dict[str, np.ndarray], sampled: dict[str, np.ndarray]) -> Figure:
     """Windows before and after the bottleneck, a row a window, a column a VAE; log-returns.
 
@@ -65,7 +65,7 @@ def round_trips(real: dict[str, np.ndarray], mean: dict[str, np.ndarray], sample
     return figure
 
 
-@styled
+@styled("")
 def latent_tails(z: np.ndarray, vix: np.ndarray) -> Figure:
     """How far latents are from a normal law: z (N, D), each of mean zero and variance one, and the VIX (N,) of the windows.
 

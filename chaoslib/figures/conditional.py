@@ -27,7 +27,7 @@ VIX_TICKS = [10, 15, 20, 30, 40, 60, 80]
 ANCHORS = {"end": "VIX at the window's end", "start": "VIX before the window"}
 
 
-@styled
+@styled("")
 def fan(
     generated: dict[float, np.ndarray],
     real: dict[float, np.ndarray],
@@ -58,7 +58,7 @@ def fan(
     return figure
 
 
-@styled
+@styled("")
 def volatility_against_vix(
     curves: dict[tuple[str, str], np.ndarray],
     levels: dict[str, np.ndarray],
@@ -110,7 +110,7 @@ def local_quantiles(vix: np.ndarray, volatility: np.ndarray, level: float) -> np
     return np.quantile(near, [0.05, 0.5, 0.95]) if len(near) >= 30 else np.full(3, np.nan)
 
 
-@styled
+@styled("")
 def calibration(rows: pd.DataFrame) -> Figure:
     """Std ratio against the VIX asked for, of the table `conditional`: one mode, one split, guidance 1; 1 is right."""
     figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.8, sharey=True)
@@ -129,7 +129,7 @@ def calibration(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def conditional_laws(generated: dict[float, np.ndarray], real: dict[float, np.ndarray]) -> Figure:
     """Histogram of daily returns and autocorrelation of |r| at each VIX, generated and real windows (N, L)."""
     count = len(generated)
@@ -153,7 +153,7 @@ def conditional_laws(generated: dict[float, np.ndarray], real: dict[float, np.nd
     return figure
 
 
-@styled
+@styled("")
 def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, model: str = "cond_ldm") -> Figure:
     """What the CRPS measures, in the best and the worst forecast: the squared gap of two distributions, whose area it is.
 
@@ -180,7 +180,7 @@ def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, 
     return figure
 
 
-@styled
+@styled("")
 def guidance_dial(dial: pd.DataFrame) -> Figure:
     """What guidance does, against w: coverage of training windows' log realised volatility, and volatility at some VIX.
 
@@ -204,7 +204,7 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def sweep(rows: pd.DataFrame) -> Figure:
     """Std ratio over latent temperature and output scale, a panel for each VIX and w; rows of the table `sweep`."""
     targets, dials = (sorted(rows[name].unique()) for name in ("target_vix", "guidance"))

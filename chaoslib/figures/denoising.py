@@ -9,7 +9,7 @@ BAND = (0.05, 0.95)  # of the draws of a decoded latent
 REACH = 0.995  # share of a cloud that its panel holds
 
 
-@styled
+@styled("")
 def noise_levels(
     clouds: dict[int, np.ndarray],
     windows: dict[int, np.ndarray],
@@ -51,7 +51,7 @@ def noise_levels(
     return figure
 
 
-@styled
+@styled("")
 def latent_sources(windows: dict[str, np.ndarray], *, model: str, shown: int = 40, seed: int = 0) -> Figure:
     """Log-returns (N, L) that one decoder makes of latents of three sources: real windows, the prior, a diffusion.
 

@@ -55,7 +55,7 @@ def sheet(width: float, height: float, *, inches: float) -> tuple[Figure, Axes]:
     return figure, axis
 
 
-@styled
+@styled("")
 def pipeline_map(here: str = "") -> Figure:
     """The chapters and what flows between them; `here` is the stage to mark, such as "03_vae".
 
@@ -98,7 +98,7 @@ def layer(axis: Axes, x: float, middle: float, size: int, text: str, *, colour: 
     return half
 
 
-@styled
+@styled("")
 def vae_network(*, seq_len: int, latent_dim: int, hidden: int, knots: int, cond_dim: int) -> Figure:
     """Encoder and decoder of the autoencoder, a column a layer, with the count of numbers over it.
 
@@ -128,7 +128,7 @@ def vae_network(*, seq_len: int, latent_dim: int, hidden: int, knots: int, cond_
     return figure
 
 
-@styled
+@styled("")
 def denoiser_network(*, latent_dim: int, hidden: int, blocks: int, time_features: int, cond_dim: int) -> Figure:
     """The network that predicts v: columns of numbers along the middle, what it is told of level and VIX below.
 
@@ -161,7 +161,7 @@ def denoiser_network(*, latent_dim: int, hidden: int, blocks: int, time_features
     return figure
 
 
-@styled
+@styled("")
 def timegan_networks(*, hidden: int, layers: int, noise_dim: int) -> Figure:
     """The five networks and the series that pass between them."""
     figure, axis = sheet(8.2, 2.9, inches=2.5)

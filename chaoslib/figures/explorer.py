@@ -14,7 +14,7 @@ RISKS = {"var_95": "VaR 95 %", "es_95": "ES 95 %", "var_99": "VaR 99 %", "es_99"
 BAND = 0.2  # opacity of what is filled: two models lie on one another
 
 
-@styled
+@styled("")
 def scenario_card(values: dict[str, np.ndarray], risks: pd.DataFrame) -> Figure:
     """A fan of a portfolio's value, the losses at its end, and value at risk and shortfall with their intervals.
 

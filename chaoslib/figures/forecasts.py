@@ -55,7 +55,7 @@ RISK_LABELS = {  # columns of the tables of risk, in words
 }
 
 
-@styled
+@styled("")
 def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
     """Expected shortfall of each portfolio against the VIX of its scenarios, a line a model and seed.
 
@@ -84,7 +84,7 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.ndarray], *, title: str = "") -> Figure:
     """What happened (T,) over the value at risk (T,) of each model, log-returns; ticks mark days below it.
 
@@ -103,7 +103,7 @@ def exceedances(dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.
     return figure
 
 
-@styled
+@styled("")
 def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
     """Realised paths in the fan of the model that was told the VIX of the day before.
 
@@ -125,7 +125,7 @@ def history_fans(episodes: list[dict], fans: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def long_horizons(samples: dict[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Laws of what longer windows do, real against chained: days -> real (N, days), chained (M, days) log-returns."""
     figure, axes = canvas(len(samples), 3, width=TWO_COLUMNS, height=1.7 * len(samples))
@@ -145,7 +145,7 @@ def long_horizons(samples: dict[int, tuple[np.ndarray, np.ndarray]]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def walk_forward(dates: np.ndarray, gaps: dict[int, dict[str, np.ndarray]]) -> Figure:
     """Cumulated FZ0 loss less that of GJR-FHS over time: falling where a model forecasts better.
 

@@ -9,15 +9,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy import stats
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, ONE_COLUMN, PERCENT, SPLIT_COLOURS, TWO_COLUMNS, canvas, styled
+from chaoslib.figures.style import COLOURS, INDICES, ONE_COLUMN, PERCENT, SPLIT_COLOURS, SPLITS, TWO_COLUMNS, canvas, styled
 
-NAMES = {"train": "train", "val": "validation", "test": "test"}
-INDICES = {  # data set -> the index in words
-    "sp500_logret": "S&P 500",
-    "nasdaq_logret": "Nasdaq Composite",
-    "dow_logret": "Dow Jones Industrial Average",
-    "russell2000_logret": "Russell 2000",
-}
 CALM, STRESS = "#444444", 20.0  # colour of the VIX; index points from which this project speaks of stress
 DRAWN_DAYS, DRAWN_LENGTH = (56, 12, 12), 6  # days a span and a window of the sketch
 
@@ -30,7 +23,7 @@ def plain_numbers(axis: Axes, name: str, *, at: tuple[float, ...]) -> None:
     of_axis.set_minor_locator(NullLocator())
 
 
-@styled
+@styled("")
 def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str) -> Figure:
     """Level on a log scale, daily log-returns in percent with the two extreme days, VIX in points."""
     figure, (top, middle, bottom) = canvas(3, 1, width=TWO_COLUMNS, height=4.6, sharex=True)
@@ -55,7 +48,7 @@ def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str
     return figure
 
 
-@styled
+@styled("")
 def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
     """How a history is cut, schematically: overlapping windows inside each span, and the two VIX values of a window.
 
@@ -66,7 +59,7 @@ def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
     start = 0
     for (name, colour), days, share in zip(SPLIT_COLOURS.items(), DRAWN_DAYS, (train, val, 1 - train - val), strict=True):
         spans.axvspan(start, start + days, color=colour, alpha=0.08, linewidth=0)
-        text = f"{NAMES[name]}\n{PERCENT * share:.0f} %"
+        text = f"{SPLITS[name]}\n{PERCENT * share:.0f} %"
         spans.text(start + days / 2, -1.1, text, ha="center", va="bottom", fontsize=7, color=colour)
         first = np.arange(days - DRAWN_LENGTH + 1)
         bars = {"height": 0.7, "color": colour, "align": "center", "linewidth": 0}
@@ -75,7 +68,7 @@ def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
             drawn = spans.barh(np.full(len(left), row), DRAWN_LENGTH - 0.3, left=left + 0.15, **bars)
             for bar in drawn:
                 bar.set_alpha(1.0 if row == 0 else 0.35)
-            drawn.set_label(NAMES[name] if row == 0 else f"_{NAMES[name]}")
+            drawn.set_label(SPLITS[name] if row == 0 else f"_{SPLITS[name]}")
         start += days
     for boundary in np.cumsum(DRAWN_DAYS[:-1]):
         spans.axvline(boundary, color="black", linewidth=0.9)
@@ -130,19 +123,19 @@ def one_window(axis: Axes) -> None:
     axis.set_title("one window: the returns between its closes, and the two VIX values that it carries", loc="left")
 
 
-@styled
+@styled("")
 def split_overview(spans: dict[str, pd.DataFrame], windows: dict[str, np.ndarray]) -> Figure:
     """Where the splits lie, and how different their windows are: VIX and realised volatility."""
     figure, (timeline, volatility) = canvas(1, 2, width=TWO_COLUMNS, height=2.3, width_ratios=[1.7, 1])
     for name, span in spans.items():
         first, last = span["date"].iloc[0], span["date"].iloc[-1]
-        timeline.plot(span["date"], span["vix"], color=SPLIT_COLOURS[name], linewidth=0.6, label=NAMES[name])
+        timeline.plot(span["date"], span["vix"], color=SPLIT_COLOURS[name], linewidth=0.6, label=SPLITS[name])
         timeline.axvspan(first, last, color=SPLIT_COLOURS[name], alpha=0.08, linewidth=0)
-        timeline.text(first + (last - first) / 2, 94, NAMES[name], color=SPLIT_COLOURS[name], ha="center", fontsize=6.5)
+        timeline.text(first + (last - first) / 2, 94, SPLITS[name], color=SPLIT_COLOURS[name], ha="center", fontsize=6.5)
         sizes = metrics.log_rv(windows[name])
         grid = np.linspace(sizes.min() - 0.4, sizes.max() + 0.4, 300)
         curve = stats.gaussian_kde(sizes)(grid)
-        volatility.plot(PERCENT * np.exp(grid), curve, color=SPLIT_COLOURS[name], label=NAMES[name])
+        volatility.plot(PERCENT * np.exp(grid), curve, color=SPLIT_COLOURS[name], label=SPLITS[name])
     timeline.set_ylabel("VIX (index points)")
     timeline.xaxis.set_major_locator(mdates.YearLocator(4))
     timeline.set_title("three spans in order of time", loc="left")
@@ -156,7 +149,7 @@ def split_overview(spans: dict[str, pd.DataFrame], windows: dict[str, np.ndarray
     return figure
 
 
-@styled
+@styled("")
 def stress_share(
     vix_end: dict[str, np.ndarray], thresholds: list[float], *, episodes: dict[tuple[str, float], int] | None = None
 ) -> Figure:
@@ -169,7 +162,7 @@ def stress_share(
     for offset, (name, vix) in enumerate(vix_end.items()):
         shares = [PERCENT * np.mean(vix >= threshold) for threshold in thresholds]
         places = np.arange(len(thresholds)) + offset * width
-        bars = axis.bar(places, shares, width, color=SPLIT_COLOURS[name], label=NAMES[name])
+        bars = axis.bar(places, shares, width, color=SPLIT_COLOURS[name], label=SPLITS[name])
         if episodes:
             counts = [f"{episodes[name, threshold]}" for threshold in thresholds]
             axis.bar_label(bars, counts, fontsize=6.5, padding=1, color=SPLIT_COLOURS[name])

@@ -19,7 +19,7 @@ from chaoslib.figures.style import (
 )
 
 
-@styled
+@styled("")
 def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> Figure:
     """Cumulative returns of `shown` windows of each model, with the central 90 % of all of them, in percent."""
     columns = 4
@@ -44,7 +44,7 @@ def paths(samples: dict[str, np.ndarray], *, shown: int = 40, seed: int = 0) -> 
     return figure
 
 
-@styled
+@styled("")
 def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, seed: int = 0) -> Figure:
     """A row a model, beside the real windows it should resemble: model -> (real, generated), log-returns (N, L).
 
@@ -87,7 +87,7 @@ def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]], *, shown: int = 3, 
     return figure
 
 
-@styled
+@styled("")
 def histogram(samples: dict[str, np.ndarray]) -> Figure:
     """Densities of daily returns: the centre on a linear scale, everything on a logarithmic one."""
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.5)
@@ -106,7 +106,7 @@ def histogram(samples: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def qq(samples: dict[str, np.ndarray]) -> Figure:
     """Quantiles of each model against those of the first sample, in percent."""
     figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=3.2)
@@ -122,7 +122,7 @@ def qq(samples: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
     """Pooled autocorrelation of r and of |r|."""
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.8)
@@ -140,7 +140,7 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def drawdowns(samples: dict[str, np.ndarray]) -> Figure:
     """Share of 50-day windows whose maximum drawdown exceeds a level, on a log scale."""
     figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.6)
@@ -157,7 +157,7 @@ def drawdowns(samples: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def headline(samples: dict[str, np.ndarray]) -> Figure:
     """Bands of cumulative returns, tails and memory of the first (real) sample and its rivals, side by side."""
     figure, (fan, tails, memory) = canvas(1, 3, width=TWO_COLUMNS, height=2.5)

@@ -1,27 +1,36 @@
-"""The look of every figure: widths, fonts, and one colour and label a model."""
+"""The look of every figure: the project's own settings, widths, palettes, panel letters, and the caption it carries."""
 
+import base64
 import functools
 import inspect
+import io
 import textwrap
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+import matplotlib as mpl
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from matplotlib import font_manager, get_data_path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from scipy import stats
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches
 PERCENT = 100.0
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "figure.labelsize": 7.5,
+    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -29,25 +38,26 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 110,
 }
-# Okabe & Ito's palette, safe for colour-blind readers; the same model has the same colour in every figure.
+# Models, decoders, splits and losses have palettes of their own: no colour has two meanings. Models began from Okabe & Ito's
+# palette, safe for colour-blind readers; the same model has the same colour in every figure.
 COLOURS = {
     "real_train": "#000000",
-    "iid_bootstrap": "#999999",
+    "iid_bootstrap": "#B8B8B8",
     "block_bootstrap": "#56B4E9",
-    "garch_t": "#B8A800",
+    "garch_t": "#8FD0A0",
     "gjr_fhs": "#009E73",
-    "vae_prior": "#CC79A7",
+    "vae_prior": "#D77FB3",
     "vae_stress": "#8C4A77",
     "timegan": "#E69F00",
-    "timegan_stress": "#946600",
+    "timegan_stress": "#8A5200",
     "ldm_post": "#0072B2",
     "ldm_mu": "#D55E00",
     "cond_vae_prior": "#EE99AA",
     "cond_ldm": "#332288",
-    "cond_ldm_normalised": "#CC3311",
+    "cond_ldm_normalised": "#C8102E",
     "vix_scaled": "#117733",
     "vix_kernel_bootstrap": "#88CCEE",
-    "hs_500": "#777777",
+    "hs_500": "#666666",
 }
 LABELS = {
     "real_train": "real (train)",
@@ -68,15 +78,24 @@ LABELS = {
     "vix_kernel_bootstrap": "VIX kernel bootstrap",
     "hs_500": "500-day history",
 }
-SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#D55E00"}
-RANKS = {"calm": 0.05, "typical": 0.5, "wild": 0.95}  # of windows, by their volatility among their own kind
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+SPLIT_COLOURS = {"train": "#5B5BE0", "val": "#C23B8F", "test": "#702010"}
 DECODER_COLOURS = {
-    "gaussian": "#0072B2",
-    "mse_varmatch": "#E69F00",
-    "mse": "#D55E00",
-    "cond_end": "#332288",
-    "cond_start": "#117733",
-    "cond_norm": "#CC3311",
+    "gaussian": "#1F6F7A",
+    "mse_varmatch": "#58B947",
+    "mse": "#40532D",
+    "cond_end": "#A79BD6",
+    "cond_start": "#2D2D53",
+    "cond_norm": "#C2A45A",
+    "stress": "#7FB3BD",
+}
+SEQUENTIAL, DIVERGING = "cividis", "vlag"  # maps of a size, and of a size with a middle
+RANKS = {"calm": 0.05, "typical": 0.5, "wild": 0.95}  # of windows, by their volatility among their own kind
+INDICES = {  # data set -> the index in words
+    "sp500_logret": "S&P 500",
+    "nasdaq_logret": "Nasdaq Composite",
+    "dow_logret": "Dow Jones Industrial Average",
+    "russell2000_logret": "Russell 2000",
 }
 
 # Figures take the DejaVu that matplotlib brings, to be the same anywhere: a machine's own may be another version.
@@ -113,7 +132,9 @@ def canvas(
         options.pop("width_ratios", None)
     elif asked > width:
         height *= asked / width
-    figure, axes = plt.subplots(rows, columns, figsize=(asked, height), squeeze=False, **options)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(asked, height), squeeze=False, FigureClass=CaptionedFigure, **options
+    )
     plt.close(figure)  # a notebook shows the returned figure, not every open one a second time
     for axis in axes.ravel()[wanted:]:
         axis.remove()
@@ -147,20 +168,82 @@ def legend_below(figure: Figure, handles: list, labels: list[str], *, ncols: int
     figure.legend(handles, labels, loc="outside lower center", ncols=max(1, int(ncols * min(share, 1.0) + 0.5)))
 
 
-def styled(draw):
-    """Apply the house style while a figure is drawn, and note on it what drew it from what (`drawn_by`, `drawn_from`)."""
+@contextmanager
+def own_settings():
+    """matplotlib as this project wants it, whatever a reader's matplotlibrc or notebook has set."""
+    with mpl.style.context(["default", STYLE]):
+        yield
 
-    @functools.wraps(draw)
-    def wrapper(*args, **kwargs):
-        with plt.rc_context(STYLE):
-            figure = draw(*args, **kwargs)
-            if PAGE.get():
-                fit(figure)
-        figure.drawn_by = draw.__name__
-        figure.drawn_from = dict(inspect.signature(draw).bind(*args, **kwargs).arguments)
-        return figure
 
-    return wrapper
+class CaptionedFigure(Figure):
+    """A figure that a notebook shows with its caption under it.
+
+    drawn_by, drawn_from : name of the function that drew it, and its arguments
+    said : what the caption's template leaves to the drawing; name, about : of the file it was saved as, and of the run
+    """
+
+    drawn_by, template, name = "", "", ""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.drawn_from, self.said, self.about = {}, {}, {}
+
+    @property
+    def caption(self) -> str:
+        """What is drawn, what to see, of which seeds and of which market; empty for a figure without a caption."""
+        seeds = self.about.get("seeds", [])
+        one = f"seed {seeds[0]}" if seeds else "one seed"
+        listed = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}" if len(seeds) > 1 else str(*seeds)
+        every = (f"seeds {listed}" if len(seeds) > 1 else one) if seeds else "all seeds"
+        text = " ".join(self.template.split()).format(seed=one, seeds=every, **self.said)
+        market = INDICES.get(dataset := self.about.get("dataset", ""), dataset)
+        return text + f" {market}{self.about.get('settings', '')}." * bool(text and market)
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Markdown, display
+
+        picture = io.BytesIO()
+        with own_settings():
+            self.savefig(picture, format="png", dpi=110)
+        data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": repr(self)}
+        display(data, metadata={"image/png": {"alt": self.caption}} if self.caption else {}, raw=True)
+        if self.name and self.caption:
+            display(Markdown(f"`{self.name}` {self.caption}"))
+
+
+def styled(caption: str, *, letters: bool = True):
+    """Apply the house style while a figure is drawn, letter its panels, and note on it what drew it from what.
+
+    caption : what is drawn and what to look for, true of any run; {seed} becomes the seed of the models shown, or the
+        first of several, {seeds} all of them; other names in braces the function puts into `figure.said`
+    letters : whether panels are lettered, where there are several; those of a grid whose rows and columns say what they
+        hold are not
+    """
+
+    def decorate(draw):
+        @functools.wraps(draw)
+        def wrapper(*args, **kwargs):
+            with own_settings():
+                figure = draw(*args, **kwargs)
+                if PAGE.get():
+                    fit(figure)
+                if letters:
+                    letter(figure)
+            figure.drawn_by, figure.template = draw.__name__, caption
+            figure.drawn_from = dict(inspect.signature(draw).bind(*args, **kwargs).arguments)
+            return figure
+
+        return wrapper
+
+    return decorate
+
+
+def letter(figure: Figure) -> None:
+    """Name the panels of a figure a, b, c, in bold, left of their titles."""
+    panels = [axis for axis in figure.axes if axis.get_label() != "<colorbar>" and axis.axison]
+    for name, axis in zip("abcdefghijklmnopqrstuvwxyz", panels if len(panels) > 1 else (), strict=False):
+        at = {"xytext": (-4, STYLE["axes.titlesize"] - 2), "textcoords": "offset points"}
+        axis.annotate(name, (0, 1), xycoords="axes fraction", ha="right", va="baseline", weight="bold", **at)
 
 
 def line_width(name: str) -> float:
@@ -168,14 +251,14 @@ def line_width(name: str) -> float:
     return 1.8 if name == "real_train" else 1.0
 
 
-def density(
-    axis: Axes, values: np.ndarray, *, color: str, label: str, linewidth: float = 1.1, high: float | None = None
-) -> None:
-    """Kernel density estimate of a one-dimensional sample."""
-    top = np.quantile(values, 0.999) if high is None else high
-    margin = 0.15 * np.std(values) if high is None else 0.0
-    grid = np.linspace(values.min() - margin, top + margin, 300)
-    axis.plot(grid, stats.gaussian_kde(values)(grid), color=color, label=label, linewidth=linewidth)
+def density(axis: Axes, values: np.ndarray, *, color: str, label: str, linewidth: float = 1.1, **options) -> None:
+    """Kernel density estimate of a sample (N,); options : of `seaborn.kdeplot`, such as clip or log_scale."""
+    sns.kdeplot(x=np.asarray(values), ax=axis, color=color, label=label, linewidth=linewidth, cut=1, gridsize=300, **options)
+
+
+def empirical(axis: Axes, values: np.ndarray, *, color: str, label: str, **options) -> None:
+    """Empirical distribution of a sample (N,); options : of `seaborn.ecdfplot`, such as complementary or log_scale."""
+    sns.ecdfplot(x=np.asarray(values), ax=axis, color=color, label=label, **options)
 
 
 def fan_bands(axis: Axes, windows: np.ndarray, *, color: str) -> None:

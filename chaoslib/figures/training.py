@@ -20,7 +20,7 @@ from chaoslib.figures.style import (
 )
 
 
-@styled
+@styled("")
 def vae_history(history: pd.DataFrame) -> Figure:
     """The terms of the VAE loss against epochs, train and validation.
 
@@ -38,7 +38,7 @@ def vae_history(history: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def examples(real: np.ndarray, decoded: np.ndarray, prior: np.ndarray, *, model: str = "vae_prior") -> Figure:
     """A calm, a typical and a wild window of three kinds on one scale, log-returns (3, L) each; a column a kind.
 
@@ -64,7 +64,7 @@ def examples(real: np.ndarray, decoded: np.ndarray, prior: np.ndarray, *, model:
     return figure
 
 
-@styled
+@styled("")
 def decoded_windows(real: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> Figure:
     """A calm, a typical and a wild window (3, L) with the decoder's mean and its band of two standard deviations.
 
@@ -85,7 +85,7 @@ def decoded_windows(real: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> Fi
     return figure
 
 
-@styled
+@styled("")
 def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
     """KL of each latent (D,), and the spread of posterior means mu (N, D) beside that of the prior."""
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.1)
@@ -104,7 +104,7 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def probe(
     rows: pd.DataFrame,
     gate: dict[tuple[str, str], tuple[float, float]],
@@ -157,7 +157,7 @@ def probe(
     return figure
 
 
-@styled
+@styled("")
 def latent_space(mu: np.ndarray, vix: np.ndarray, posterior_std: np.ndarray) -> Figure:
     """First two principal components of posterior means (N, D) coloured by VIX (N,), and the posterior's width.
 
@@ -183,7 +183,7 @@ def latent_space(mu: np.ndarray, vix: np.ndarray, posterior_std: np.ndarray) -> 
     return figure
 
 
-@styled
+@styled("")
 def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
     """Noise schedule alpha_bar (K+1,) and the losses against epochs."""
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=1.9)
@@ -202,7 +202,7 @@ def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def latent_report(samples: dict[str, np.ndarray]) -> Figure:
     """Norms, spreads and correlations of standardised latents (N, D): the real posterior and its imitations."""
     colours = dict(zip(samples, ("black", "grey", COLOURS["ldm_post"]), strict=True))
@@ -210,7 +210,7 @@ def latent_report(samples: dict[str, np.ndarray]) -> Figure:
     real = next(iter(samples.values()))
     upper = np.triu_indices(real.shape[1], k=1)
     for name, z in samples.items():
-        density(norms, np.linalg.norm(z, axis=1), color=colours[name], label=name, high=14.0)
+        density(norms, np.linalg.norm(z, axis=1), color=colours[name], label=name, clip=(0, 14))
         order = np.argsort(stats.kurtosis(real))
         moments.plot(np.arange(1, z.shape[1] + 1), stats.kurtosis(z)[order], color=colours[name], marker=".", label=name)
         if z is not real:

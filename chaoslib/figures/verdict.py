@@ -80,7 +80,7 @@ GROUPS = {  # first metric of a group -> what the group is about
 }
 
 
-@styled
+@styled("")
 def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *, shown: list[str]) -> Figure:
     """The yardstick itself: distances of copies of history to history, and where models stand among them.
 
@@ -113,7 +113,7 @@ def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *,
     return figure
 
 
-@styled
+@styled("")
 def scorecard(table: pd.DataFrame) -> Figure:
     """Heat map of distances in bands, distance / floor_p95, models by metrics; a frame marks those beyond one.
 
@@ -151,7 +151,7 @@ def scorecard(table: pd.DataFrame) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def forest(table: pd.DataFrame, models: list[str]) -> Figure:
     """Distance of each metric in bands, distance / floor_p95, with its interval over histories; grey: inside the band.
 
@@ -188,7 +188,7 @@ def forest(table: pd.DataFrame, models: list[str]) -> Figure:
     return figure
 
 
-@styled
+@styled("")
 def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) -> Figure:
     """Tails of falls, memory of |r|, leverage by lag, and kurtosis against the horizon.
 
@@ -234,7 +234,7 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     return figure
 
 
-@styled
+@styled("")
 def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed: int = 0) -> Figure:
     """Posterior means (N, D) of the training windows in two dimensions, by PCA and by t-SNE, coloured by VIX (N,)."""
     some = np.linspace(0, len(latents) - 1, min(shown, len(latents))).astype(int)
@@ -257,7 +257,7 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
     return figure
 
 
-@styled
+@styled("")
 def memorisation(train: np.ndarray, samples: dict[str, np.ndarray], held_out: np.ndarray) -> Figure:
     """Share of windows whose nearest training window, both standardised, is closer than a distance; 0 is a copy."""
     figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.8)

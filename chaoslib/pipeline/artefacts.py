@@ -24,6 +24,25 @@ class StaleArtefact(RuntimeError):
     """An artefact was changed, or was made from another version of something this run reads."""
 
 
+class FigurePath(type(Path())):
+    """Where a figure goes; `about` is what `subject` says of the run that draws it."""
+
+    about: dict = {}  # noqa: RUF012, replaced, never changed
+
+
+def subject(params: dict, bases: list[Path]) -> dict:
+    """What a run's figures are about, for their captions: dataset, seeds, and words for settings smaller than the paper's.
+
+    params : of the stage; bases : run folders in which the history may lie
+    """
+    histories = (base / "01_data/data.json" for base in bases)
+    known = (json.loads(path.read_text())["dataset"] for path in histories if path.exists())
+    seeds = params.get("SEEDS") or ([params["SEED"]] if "SEED" in params else [])
+    is_small = params.get("SHORT") or Path(params.get("RUN_DIR", "")).parent.name == "quick"
+    dataset = Path(params.get("DATASET") or next(known, "")).name
+    return {"dataset": dataset, "seeds": seeds, "settings": ", small settings" if is_small else ""}
+
+
 class Artefact:
     """The finished folder of one node.
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 
@@ -63,3 +64,16 @@ def sha256(path: Path) -> str:
     """Hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_state(root: Path) -> str:
+    """Commit of the work tree, with `+changes` when tracked files differ from it; `unknown` outside git."""
+    git = ["git", "-C", str(root)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    except OSError:  # no such program
+        return "unknown"
+    if commit.returncode:
+        return "unknown"
+    changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)
+    return commit.stdout.strip() + ("+changes" if changed.stdout.strip() else "")

@@ -8,15 +8,14 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from chaoslib.pipeline import hand, stages
-from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, MissingArtefact, StaleArtefact
-from chaoslib.pipeline.files import move_in, sha256, write
+from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, FigurePath, MissingArtefact, StaleArtefact, subject
+from chaoslib.pipeline.files import git_state, move_in, sha256, write
 
 log = logging.getLogger(__name__)
 
@@ -254,11 +253,13 @@ class Run:
         log.info("not training: the finished model in %s is used, of %s epochs", self.show(artefact.folder), epochs)
         return artefact
 
-    def figure(self, name: str) -> Path | None:
+    def figure(self, name: str) -> FigurePath | None:
         """Where `figures.save` puts a figure until `save`, without suffix; None when this run writes nothing."""
         if not self.writes:
             return None
-        return self.folder / DRAWING / "figures" / name
+        path = FigurePath(self.folder / DRAWING / "figures" / name)
+        path.about = subject(self.params, self.bases())
+        return path
 
     def save(self, artefacts: dict[str, object]) -> None:
         """Write all artefacts of the stage, then meta.json, then the hashes that mark the folder as complete.
@@ -305,16 +306,3 @@ def thread_count() -> int:
     import torch
 
     return torch.get_num_threads()
-
-
-def git_state(root: Path) -> str:
-    """Commit of the work tree, with `+changes` when tracked files differ from it; `unknown` outside git."""
-    git = ["git", "-C", str(root)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    except OSError:  # no such program
-        return "unknown"
-    if commit.returncode:
-        return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)
-    return commit.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
