@@ -5,6 +5,7 @@ python workflow/publish.py runs/paper/sp500_logret figures/paper --seeds 0 1 2
 
 import argparse
 import base64
+import gzip
 import hashlib
 import io
 import json
@@ -16,13 +17,18 @@ from pathlib import Path
 
 import pandas as pd
 from PIL import Image
+from redraw import recorded
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from chaoslib import figures
+from chaoslib.figures.files import SUFFIXES, export
+from chaoslib.figures.record import seen
 from chaoslib.pipeline import artefacts, files, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ("REPORT.md", "run_metadata.json", "run_metadata.md")  # written beside what is copied
+FIGURE = re.compile(r"run\.figure\(f?\"([^\"]+)\"\)")  # the name under which a cell saves a figure
 LINK = re.compile(r"\]\(((?:\.\./|\d\d_)[^)\s]+)\)")  # to another chapter or file of the repository
 SHIPPED = {"ldm_post": "06_diffusion.post"} | {
     f"cond_{name}": f"06_diffusion.cond_{name}" for name in ("end", "start", "norm")
@@ -77,7 +83,7 @@ def read_timings(run_dir: Path, finished: dict[tuple[str, int], artefacts.Artefa
 
 
 def published_files(finished: dict[tuple[str, int], artefacts.Artefact], seed: int) -> dict[str, Path]:
-    """Where each table and each figure of one seed comes from: what the stages name in their SHA256SUMS, nothing else.
+    """Where each table, figure and its points of one seed comes from: what the stages name in SHA256SUMS, nothing else.
 
     Raises ValueError when two stages write a file of one name.
     """
@@ -86,9 +92,9 @@ def published_files(finished: dict[tuple[str, int], artefacts.Artefact], seed: i
         if number != seed and stages.stage_of(node) not in stages.UNSEEDED:
             continue
         for name in artefact.sums:
-            if not name.startswith(("figures/", "tables/")):
+            if not name.startswith(("figures/", "tables/")) and not re.fullmatch(r"figdata/.*\.csv", name):
                 continue
-            to = name.removeprefix("figures/")
+            to = f"{name}.gz" if name.startswith("figdata/") else name.removeprefix("figures/")
             if to in sources:
                 raise ValueError(f"{artefact.folder / name} and {sources[to]} would both be published as {to}")
             sources[to] = artefact.folder / name
@@ -96,15 +102,41 @@ def published_files(finished: dict[tuple[str, int], artefacts.Artefact], seed: i
 
 
 def publish(sources: dict[str, Path], timings: pd.DataFrame, target: Path) -> None:
-    """Copy tables and figures, then remove those that no stage makes any more."""
-    (target / "tables").mkdir(parents=True, exist_ok=True)
+    """Copy tables, figures and their points, then remove those that no stage makes any more."""
+    for folder in ("tables", "figdata"):
+        (target / folder).mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         with files.whole_file(target / name) as partial:
-            shutil.copyfile(source, partial)
+            if name.endswith(".gz"):
+                partial.write_bytes(packed(source.read_bytes()))
+            else:
+                shutil.copyfile(source, partial)
     files.write(target / "tables/timings.csv", timings)
-    for path in [*target.glob("fig*.*"), *target.glob("tables/*")]:
+    for path in [*target.glob("fig*.*"), *target.glob("tables/*"), *target.glob("figdata/*")]:
         if path.is_file() and str(path.relative_to(target)) not in {*sources, "tables/timings.csv", *REPORTS}:
             path.unlink()
+
+
+def packed(content: bytes) -> bytes:
+    """Bytes in the format of gzip, the same for the same content."""
+    return gzip.compress(content, mtime=0)
+
+
+def draw_again(sources: dict[str, artefacts.Artefact], run_dir: Path, target: Path) -> dict[str, list[tuple[dict, dict]]]:
+    """Draw published figures with the code as it is now, from what their stages computed: a drawing edited since runs none.
+
+    Returns what a notebook shows of each, as `CaptionedFigure.outputs`.
+    """
+    shown = {}
+    for name, artefact in sources.items():
+        about = artefacts.subject(artefact.meta["params"], [run_dir])
+        figure = figures.redraw(artefact.folder / "figdata" / name, about=about)
+        export(figure, target / name, SUFFIXES)
+        points = seen(figure).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        with files.whole_file(target / f"figdata/{name}.csv.gz") as partial:
+            partial.write_bytes(packed(points.encode()))
+        shown[name] = figure.outputs()
+    return shown
 
 
 def shown_place(run_dir: Path) -> str:
@@ -173,12 +205,26 @@ def executed_link(target: str, variant: str) -> str:
     return next(f"{node}.ipynb" for node in (f"{stage}.{variant}", f"{stage}.{own}", stage) if node in known)
 
 
-def clean_notebook(executed: str, source: str, node: str, run_dir: Path) -> str:
+def with_figures(outputs: list[dict], names: list[str], shown: dict[str, list[tuple[dict, dict]]]) -> list[dict]:
+    """Outputs of a cell with its pictures, and the captions after them, as they were drawn again."""
+    kept, names = [], [name for name in names if name in shown]
+    for output in outputs:
+        text = "".join(output.get("data", {}).get("text/markdown", ""))
+        if "image/png" in output.get("data", {}) and names:
+            for data, metadata in shown[names.pop(0)]:
+                kept.append({"output_type": "display_data", "data": data, "metadata": metadata})
+        elif not any(text.startswith(f"`{name}`") for name in shown):
+            kept.append(output)
+    return kept
+
+
+def clean_notebook(executed: str, source: str, node: str, run_dir: Path, shown: dict[str, list[tuple[dict, dict]]]) -> str:
     """A source notebook with the outputs of its execution, without papermill's clock times and this machine's run folder.
 
     The prose and the comments are those of the source: editing them runs nothing. Links lead to other executed copies,
-    and pictures become lighter.
+    and pictures become lighter. shown : figures that were drawn again, see `draw_again`
     """
+    variant = node.partition(".")[2]
     notebook, ran = json.loads(source), json.loads(executed)
     done = {cell["id"]: cell for cell in ran["cells"] if cell["cell_type"] == "code"}
     injected = [cell for cell in ran["cells"] if "injected-parameters" in cell["metadata"].get("tags", [])]
@@ -186,9 +232,11 @@ def clean_notebook(executed: str, source: str, node: str, run_dir: Path) -> str:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             ran_as = done.get(cell["id"], cell)  # one of comments alone, written since, did not run
-            cell |= {key: ran_as[key] for key in ("execution_count", "outputs")}
+            names = [name.replace("{VARIANT}", variant) for name in FIGURE.findall("".join(cell["source"]))]
+            outputs = with_figures(ran_as["outputs"], names, shown)
+            cell |= {"execution_count": ran_as["execution_count"], "outputs": outputs}
         else:
-            text = re.sub(LINK, lambda link: f"]({executed_link(link[1], node.partition('.')[2])})", "".join(cell["source"]))
+            text = re.sub(LINK, lambda link: f"]({executed_link(link[1], variant)})", "".join(cell["source"]))
             cell["source"] = text.splitlines(keepends=True)
         cells += [cell, *(injected if "parameters" in cell["metadata"].get("tags", []) else [])]
     for cell in cells:
@@ -210,18 +258,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="seeds of the run; figures come from the first")
     parser.add_argument("--executed", type=Path, help="also keep the executed notebooks of the first seed here")
     parser.add_argument("--weights", type=Path, help="also write the weights that the package ships here")
+    parser.add_argument("--redraw", action="store_true", help="draw all figures again with the code as it is now")
     options = parser.parse_args(arguments)
     finished = finished_nodes(options.run_dir, options.seeds)
     timings, metadata = read_timings(options.run_dir, finished), collect_metadata(options.run_dir, finished)
     sources = published_files(finished, options.seeds[0])
     publish(sources, timings, options.to)
+    drawings = recorded(options.run_dir, options.seeds[0])
+    shown = draw_again(drawings, options.run_dir, options.to) if options.redraw else {}
+    captions = {name: artefact.json(f"figdata/{name}.json").get("caption", "") for name, artefact in drawings.items()}
+    captions |= {name: outputs[-1][0]["text/plain"] for name, outputs in shown.items() if len(outputs) > 1}
+    files.write(options.to / "captions.json", dict(sorted(captions.items())))
     if options.executed:
         options.executed.mkdir(exist_ok=True)
         shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
         for place, node in shown.items():
             executed = (options.run_dir / "logs" / f"{place}.ipynb").read_text()
             source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
-            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, node, options.run_dir))
+            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, node, options.run_dir, shown))
         for path in options.executed.glob("*.ipynb"):
             if path.stem not in shown.values():
                 path.unlink()

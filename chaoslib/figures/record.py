@@ -31,11 +31,12 @@ def save_data(figure: Figure, path: Path) -> None:
     write(path.with_name(f"{path.name}.csv"), seen(figure))
     for suffix in ("json", "npz"):  # of another figure that had this name
         path.with_name(f"{path.name}.{suffix}").unlink(missing_ok=True)
-    if hasattr(figure, "drawn_by"):
+    if getattr(figure, "drawn_by", ""):
         arrays: dict[str, np.ndarray] = {}
         arguments = {key: plain(value, key, arrays) for key, value in figure.drawn_from.items()}
         write(path.with_name(f"{path.name}.npz"), arrays)
-        write(path.with_name(f"{path.name}.json"), {"function": figure.drawn_by, "arguments": arguments})
+        described = {"function": figure.drawn_by, "arguments": arguments, "caption": figure.caption}
+        write(path.with_name(f"{path.name}.json"), described)
 
 
 def read_data(path: Path) -> tuple[str, dict[str, object]]:

@@ -199,16 +199,26 @@ class CaptionedFigure(Figure):
         market = INDICES.get(dataset := self.about.get("dataset", ""), dataset)
         return text + f" {market}{self.about.get('settings', '')}." * bool(text and market)
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import Markdown, display
-
+    def picture(self) -> str:
+        """The figure as a notebook shows it: a PNG in base64."""
         picture = io.BytesIO()
         with own_settings():
             self.savefig(picture, format="png", dpi=110)
-        data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": repr(self)}
-        display(data, metadata={"image/png": {"alt": self.caption}} if self.caption else {}, raw=True)
+        return base64.b64encode(picture.getvalue()).decode()
+
+    def outputs(self) -> list[tuple[dict, dict]]:
+        """What a notebook shows, (data, metadata) each: the picture, said in words for who cannot see it, and the caption."""
+        shown = [({"image/png": self.picture(), "text/plain": repr(self)}, {})]
         if self.name and self.caption:
-            display(Markdown(f"`{self.name}` {self.caption}"))
+            shown[0][1]["image/png"] = {"alt": self.caption}
+            shown.append(({"text/markdown": f"`{self.name}` {self.caption}", "text/plain": self.caption}, {}))
+        return shown
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        for data, metadata in self.outputs():
+            display(data, metadata=metadata, raw=True)
 
 
 def styled(caption: str, *, letters: bool = True):
