@@ -207,7 +207,7 @@ class CaptionedFigure(Figure):
         return base64.b64encode(picture.getvalue()).decode()
 
     def outputs(self) -> list[tuple[dict, dict]]:
-        """What a notebook shows, (data, metadata) each: the picture, said in words for who cannot see it, and the caption."""
+        """What a notebook shows, (data, metadata) each: the picture with its description, and the caption."""
         shown = [({"image/png": self.picture(), "text/plain": repr(self)}, {})]
         if self.name and self.caption:
             shown[0][1]["image/png"] = {"alt": self.caption}
