@@ -16,6 +16,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib import font_manager, get_data_path
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -80,6 +81,7 @@ LABELS = {
 }
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SPLIT_COLOURS = {"train": "#5B5BE0", "val": "#C23B8F", "test": "#702010"}
+SPLIT_LINES = {"train": "-", "val": "--", "test": "-"}  # the first two colours are equally dark
 DECODER_COLOURS = {
     "gaussian": "#1F6F7A",
     "mse_varmatch": "#58B947",
@@ -262,8 +264,9 @@ def line_width(name: str) -> float:
 
 
 def density(axis: Axes, values: np.ndarray, *, color: str, label: str, linewidth: float = 1.1, **options) -> None:
-    """Kernel density estimate of a sample (N,); options : of `seaborn.kdeplot`, such as clip or log_scale."""
-    sns.kdeplot(x=np.asarray(values), ax=axis, color=color, label=label, linewidth=linewidth, cut=1, gridsize=300, **options)
+    """Kernel density estimate of a sample (N,); options : of `seaborn.kdeplot`, such as clip, cut or log_scale."""
+    options = {"cut": 1, "gridsize": 300} | options
+    sns.kdeplot(x=np.asarray(values), ax=axis, color=color, label=label, linewidth=linewidth, **options)
 
 
 def empirical(axis: Axes, values: np.ndarray, *, color: str, label: str, **options) -> None:
@@ -288,6 +291,18 @@ def fan_swatches(axis: Axes) -> dict[str, Patch]:
         band.get_label(): Patch(color=band.get_facecolor()[0, :3], alpha=alpha, linewidth=0)
         for band, alpha in zip(bands, opacity, strict=True)
     }
+
+
+def vix_points(axis: Axes, points: np.ndarray, vix: np.ndarray) -> PathCollection:
+    """Points (N, 2), each in the colour of its VIX (N,), in index points."""
+    return axis.scatter(*points.T, c=vix, norm="log", s=4, cmap=SEQUENTIAL, linewidth=0, rasterized=True)
+
+
+def vix_bar(figure: Figure, points: PathCollection, axes: Axes | list[Axes]) -> None:
+    """What the colours of `vix_points` mean, beside one panel or several."""
+    bar = figure.colorbar(points, ax=axes, ticks=[10, 20, 40, 80], format="%g", pad=0.01)
+    bar.ax.minorticks_off()
+    bar.set_label("VIX at the window's end (index points)")
 
 
 def ranked_rows(volatility: np.ndarray) -> dict[str, int]:
