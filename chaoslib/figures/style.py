@@ -79,6 +79,7 @@ LABELS = {
     "vix_kernel_bootstrap": "VIX kernel bootstrap",
     "hs_500": "500-day history",
 }
+LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SPLIT_COLOURS = {"train": "#5B5BE0", "val": "#C23B8F", "test": "#702010"}
 SPLIT_LINES = {"train": "-", "val": "--", "test": "-"}  # the first two colours are equally dark
