@@ -4,14 +4,17 @@ In place of papermill stands a program that loads what a stage reads and writes 
 is read, leaves such a result as it was, an edit of params does not.
 """
 
+import gzip
 import importlib.util
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from project import Workflow, edited
 
+from chaoslib import figures
 from chaoslib.pipeline import artefacts, runs, stages
 
 pytestmark = pytest.mark.end_to_end
@@ -222,7 +225,8 @@ def test_yahoo_is_asked_once_and_again_on_demand(project):
 
 
 @pytest.fixture
-def publish(root):
+def publish(root, monkeypatch):
+    monkeypatch.syspath_prepend(root / "workflow")
     spec = importlib.util.spec_from_file_location("publish", root / "workflow/publish.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -266,3 +270,43 @@ def test_two_stages_may_not_publish_one_name(publish, tmp_path):
     made = {(n, 0): finished(tmp_path, n, {"tables/a.csv": TIMINGS}) for n in ("09_evaluation", "10_scorecard")}
     with pytest.raises(ValueError, match=r"would both be published as tables/a\.csv"):
         publish.published_files(made, 0)
+
+
+@pytest.fixture
+def drawn(tmp_path) -> artefacts.Artefact:
+    """A stage that drew a figure, whose picture an older version of the code left."""
+    dates = pd.date_range("2000-01-03", periods=60, freq="B")
+    closes = pd.DataFrame({"date": dates, "close": np.linspace(90, 110, 60), "vix": 20.0})
+    returns = pd.DataFrame({"date": dates[1:], "log_return": np.diff(np.log(closes["close"]))})
+    run = runs.Run("01_data", {"RUN_DIR": str(tmp_path), "DATASET": "nasdaq_logret"}, tmp_path)
+    figures.save(figures.price_history(closes, returns, title="nasdaq_logret"), run.figure("fig01_data"))
+    run.save({"data.json": {"dataset": "nasdaq_logret"}})
+    (run.folder / "figures/fig01_data.png").write_bytes(b"as it was drawn before")
+    return artefacts.Artefact(run.folder)
+
+
+def test_what_is_drawn_again_is_what_the_run_computed_in_the_style_of_today(publish, drawn, tmp_path):
+    (tmp_path / "to/figdata").mkdir(parents=True)
+    shown = publish.draw_again({"fig01_data": drawn}, tmp_path, tmp_path / "to")
+    names = {path.name for path in (tmp_path / "to").rglob("*.*")}
+    assert names == {"fig01_data.pdf", "fig01_data.png", "fig01_data.csv.gz"}
+    assert (tmp_path / "to/fig01_data.png").read_bytes().startswith(b"\x89PNG")
+    points = gzip.decompress((tmp_path / "to/figdata/fig01_data.csv.gz").read_bytes())
+    assert points == (drawn.folder / "figdata/fig01_data.csv").read_bytes()
+    (picture, metadata), (caption, _) = shown["fig01_data"]
+    assert "image/png" in picture
+    assert metadata["image/png"]["alt"] == caption["text/plain"]
+    assert caption["text/plain"].endswith("Nasdaq Composite.")
+
+
+def test_pictures_of_an_executed_chapter_are_replaced_and_nothing_else(publish):
+    picture = {"output_type": "execute_result", "execution_count": 3, "data": {"image/png": "old"}, "metadata": {}}
+    stale = {"output_type": "display_data", "data": {"text/markdown": "`fig` of the day before"}, "metadata": {}}
+    said = {"output_type": "stream", "name": "stdout", "text": "16 of 16 latents active"}
+    shown = {"fig": [({"image/png": "new"}, {"image/png": {"alt": "words"}}), ({"text/markdown": "`fig` words"}, {})]}
+    outputs = publish.with_figures([said, picture, stale], ["fig"], shown)
+    assert outputs[0] == said
+    assert [list(output["data"].values()) for output in outputs[1:]] == [["new"], ["`fig` words"]]
+    assert outputs[1]["metadata"]["image/png"]["alt"] == "words"
+    assert publish.with_figures([said, picture], ["another"], shown) == [said, picture]
+    assert publish.with_figures([said, picture], [], shown) == [said, picture]
