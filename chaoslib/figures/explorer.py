@@ -14,7 +14,13 @@ RISKS = {"var_95": "VaR 95 %", "es_95": "ES 95 %", "var_99": "VaR 99 %", "es_99"
 BAND = 0.2  # opacity of what is filled: two models lie on one another
 
 
-@styled("")
+@styled("""
+    What {models} say of one portfolio ({portfolio}) over {days} after a VIX of {vix}, from $n$ scenarios each, {seed}.
+    **a** Change in value: median, band from 5 to 95 %, and the 1 and 99 % quantiles of every day. **b** Losses at the end,
+    gains below zero; the outermost bars hold what lies beyond. **c** Value at risk (VaR) and expected shortfall (ES), with
+    the 95 % intervals that $n$ leaves. Further right is worse in b and c. Where the colours part, the answer depends on the
+    model.
+""")
 def scenario_card(values: dict[str, np.ndarray], risks: pd.DataFrame) -> Figure:
     """A fan of a portfolio's value, the losses at its end, and value at risk and shortfall with their intervals.
 
@@ -23,12 +29,11 @@ def scenario_card(values: dict[str, np.ndarray], risks: pd.DataFrame) -> Figure:
     """
     figure, (left, middle, right) = canvas(1, 3, width=TWO_COLUMNS, height=2.7)
     days, row = next(iter(values.values())).shape[1], risks.iloc[0]
+    portfolio, horizon = PORTFOLIO_LABELS.get(row["portfolio"], row["portfolio"]), f"{days} day{'s' if days > 1 else ''}"
     value_fan(left, values)
-    left.set_title(
-        f"VIX {row['target_vix']:g} before: {PORTFOLIO_LABELS.get(row['portfolio'], row['portfolio'])}", loc="left"
-    )
+    left.set_title(f"VIX {row['target_vix']:g} before: {portfolio}", loc="left")
     losses(middle, {model: 1 - each[:, -1] for model, each in values.items()})
-    middle.set_title(f"losses after {days} day{'s' if days > 1 else ''}", loc="left")
+    middle.set_title(f"losses after {horizon}", loc="left")
     intervals(right, risks)
     right.set_title("risk, with 95 % intervals", loc="left")
     named = {f"{LABELS[m]} (n = {len(each):,})": Patch(color=COLOURS[m], linewidth=0) for m, each in values.items()}
@@ -36,6 +41,8 @@ def scenario_card(values: dict[str, np.ndarray], risks: pd.DataFrame) -> Figure:
     named["median"] = Line2D([], [], color="black")
     named["1 and 99 %"] = Line2D([], [], color="black", linestyle="--", linewidth=0.8)
     legend_below(figure, list(named.values()), list(named), ncols=5)
+    figure.said = {"models": " and ".join(LABELS[model] for model in values), "portfolio": portfolio, "days": horizon}
+    figure.said["vix"] = f"{row['target_vix']:g}"
     return figure
 
 
