@@ -1,15 +1,30 @@
 """The history and how it is cut."""
 
+from pathlib import Path
+
 import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from scipy import stats
+from matplotlib.ticker import LogLocator, NullLocator
 
 from chaoslib.evaluation import metrics
-from chaoslib.figures.style import COLOURS, INDICES, ONE_COLUMN, PERCENT, SPLIT_COLOURS, SPLITS, TWO_COLUMNS, canvas, styled
+from chaoslib.figures.style import (
+    COLOURS,
+    INDICES,
+    ONE_COLUMN,
+    PERCENT,
+    SPLIT_COLOURS,
+    SPLIT_LINES,
+    SPLITS,
+    TWO_COLUMNS,
+    canvas,
+    density,
+    legend_below,
+    styled,
+)
 
 CALM, STRESS = "#444444", 20.0  # colour of the VIX; index points from which this project speaks of stress
 DRAWN_DAYS, DRAWN_LENGTH = (56, 12, 12), 6  # days a span and a window of the sketch
@@ -19,18 +34,26 @@ def plain_numbers(axis: Axes, name: str, *, at: tuple[float, ...]) -> None:
     """Label a logarithmic axis with numbers as one says them, at these multiples of powers of ten."""
     of_axis = getattr(axis, f"{name}axis")
     of_axis.set_major_locator(LogLocator(subs=at))
-    of_axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    of_axis.set_major_formatter("{x:,.6g}")
     of_axis.set_minor_locator(NullLocator())
 
 
-@styled("")
+@styled(
+    """Daily closes on a logarithmic scale, where equal distances are equal returns (a), daily log-returns with the largest
+    fall and the largest rise dated (b), and the VIX (c). The dotted line in c is at {stress:g} points, where stress
+    begins in this project. Look for large moves of either sign that come close together while the VIX is high."""
+)
 def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str) -> Figure:
-    """Level on a log scale, daily log-returns in percent with the two extreme days, VIX in points."""
+    """Level on a log scale, daily log-returns in percent with the two extreme days, VIX in points.
+
+    title : name of the data set, of `INDICES` or of a file
+    """
     figure, (top, middle, bottom) = canvas(3, 1, width=TWO_COLUMNS, height=4.6, sharex=True)
+    figure.said["stress"] = STRESS
     top.semilogy(prices["date"], prices["close"], color=COLOURS["real_train"], linewidth=0.7)
     plain_numbers(top, "y", at=(1.0, 1.5, 2.0, 3.0, 4.5, 7.0))
-    top.set_ylabel("index points")
-    top.set_title(f"{INDICES.get(title, title)}: daily closes, log scale", loc="left")
+    top.set_ylabel("index points" if title in INDICES else "close")
+    top.set_title(f"{INDICES.get(title, Path(title).name)}: daily closes", loc="left")
     percent = PERCENT * log_returns["log_return"].to_numpy()
     middle.plot(log_returns["date"], percent, color=COLOURS["real_train"], linewidth=0.4)
     for row in (int(percent.argmin()), int(percent.argmax())):
@@ -39,16 +62,21 @@ def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str
         side = {"xytext": (-5 if late else 5, 0), "ha": "right" if late else "left"}
         middle.annotate(text, (day, percent[row]), textcoords="offset points", va="center", fontsize=7, **side)
     middle.set_ylabel("log-return (%)")
-    middle.set_title("daily log-returns, with the largest fall and the largest rise", loc="left")
+    middle.set_title("daily log-returns", loc="left")
     bottom.plot(prices["date"], prices["vix"], color=CALM, linewidth=0.7)
-    bottom.axhline(STRESS, color="grey", linewidth=0.6, linestyle=":")
+    bottom.axhline(STRESS, color="black", linewidth=0.8, linestyle=":")
     bottom.set_ylabel("VIX (index points)")
-    bottom.set_title(f"VIX; dotted: {STRESS:g} points, where stress begins in this project", loc="left")
+    bottom.set_title(f"VIX; stress begins at {STRESS:g} points (dotted)", loc="left")
     bottom.xaxis.set_major_locator(mdates.AutoDateLocator())
     return figure
 
 
-@styled("")
+@styled(
+    """How a history is cut, drawn with {drawn} days a window instead of {seq_len}. (a) A window begins on every day of a
+    span and none crosses a boundary; windows of one row share no day, and the dark row shows how few can be had without
+    overlap. (b) A window $w_i$ holds the log-returns between its closes and carries two values of the VIX: `vix_start`,
+    at the close before the window begins, and `vix_end`, at its last close."""
+)
 def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
     """How a history is cut, schematically: overlapping windows inside each span, and the two VIX values of a window.
 
@@ -56,6 +84,7 @@ def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
     days and windows that it draws are fewer. A row holds windows that share no day; those of the first row are dark.
     """
     figure, (spans, one) = canvas(2, 1, width=TWO_COLUMNS, height=3.3, height_ratios=[1.15, 1.0])
+    figure.said |= {"drawn": DRAWN_LENGTH, "seq_len": seq_len}
     start = 0
     for (name, colour), days, share in zip(SPLIT_COLOURS.items(), DRAWN_DAYS, (train, val, 1 - train - val), strict=True):
         spans.axvspan(start, start + days, color=colour, alpha=0.08, linewidth=0)
@@ -79,9 +108,7 @@ def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
     spans.spines[["left"]].set_visible(False)
     spans.set_ylabel("windows")
     spans.set_xlabel(f"trading days → (drawn with $L$ = {DRAWN_LENGTH}, cut with $L$ = {seq_len})")
-    spans.set_title(
-        "a window begins on every day of a span, none crosses a boundary; dark: windows that share no day", loc="left"
-    )
+    spans.set_title("overlapping windows of each span; dark: windows that share no day", loc="left")
     one_window(one)
     return figure
 
@@ -123,33 +150,37 @@ def one_window(axis: Axes) -> None:
     axis.set_title("one window: the returns between its closes, and the two VIX values that it carries", loc="left")
 
 
-@styled("")
+@styled(
+    """The VIX over the three spans of time (a), and how the realised volatility of their windows is distributed (b); the
+    density is of the logarithm. The more the curves in b differ, the less a distance to validation or test says about a
+    model that learned from train."""
+)
 def split_overview(spans: dict[str, pd.DataFrame], windows: dict[str, np.ndarray]) -> Figure:
     """Where the splits lie, and how different their windows are: VIX and realised volatility."""
-    figure, (timeline, volatility) = canvas(1, 2, width=TWO_COLUMNS, height=2.3, width_ratios=[1.7, 1])
+    figure, (timeline, volatility) = canvas(1, 2, width=TWO_COLUMNS, height=2.4, width_ratios=[1.7, 1])
     for name, span in spans.items():
-        first, last = span["date"].iloc[0], span["date"].iloc[-1]
-        timeline.plot(span["date"], span["vix"], color=SPLIT_COLOURS[name], linewidth=0.6, label=SPLITS[name])
-        timeline.axvspan(first, last, color=SPLIT_COLOURS[name], alpha=0.08, linewidth=0)
-        timeline.text(first + (last - first) / 2, 94, SPLITS[name], color=SPLIT_COLOURS[name], ha="center", fontsize=6.5)
-        sizes = metrics.log_rv(windows[name])
-        grid = np.linspace(sizes.min() - 0.4, sizes.max() + 0.4, 300)
-        curve = stats.gaussian_kde(sizes)(grid)
-        volatility.plot(PERCENT * np.exp(grid), curve, color=SPLIT_COLOURS[name], label=SPLITS[name])
+        look = {"color": SPLIT_COLOURS[name], "label": SPLITS[name]}
+        timeline.plot(span["date"], span["vix"], linewidth=0.6, **look)
+        timeline.axvspan(*span["date"].iloc[[0, -1]], color=SPLIT_COLOURS[name], alpha=0.08, linewidth=0)
+        sizes = PERCENT * metrics.realised_vol(windows[name])
+        density(volatility, sizes, log_scale=True, cut=3, linestyle=SPLIT_LINES[name], **look)
     timeline.set_ylabel("VIX (index points)")
-    timeline.xaxis.set_major_locator(mdates.YearLocator(4))
+    timeline.xaxis.set_major_locator(mdates.AutoDateLocator())
     timeline.set_title("three spans in order of time", loc="left")
-    timeline.set_ylim(top=102)
-    volatility.set_xscale("log")
     plain_numbers(volatility, "x", at=(1.0, 2.0, 5.0))
     volatility.set_xlabel("realised volatility of a window (% a day)")
-    volatility.set_ylabel("density of its logarithm")
+    volatility.set_ylabel("density (per factor of ten)")
     volatility.set_title("all windows of each span", loc="left")
-    volatility.set_ylim(bottom=0)
+    legend_below(figure, *volatility.get_legend_handles_labels(), ncols=3)
     return figure
 
 
-@styled("")
+@styled(
+    """Share of the windows of each span whose VIX at the end stands at or above a level. The number over a bar counts
+    windows at or above the level that share no day, the most that can be had: overlapping windows repeat the same days,
+    so this count says how much was really seen. Compare a bar with those of the other spans: where they differ, a span
+    is another regime than the one a model learned from."""
+)
 def stress_share(
     vix_end: dict[str, np.ndarray], thresholds: list[float], *, episodes: dict[tuple[str, float], int] | None = None
 ) -> Figure:
@@ -157,20 +188,20 @@ def stress_share(
 
     vix_end : split -> (N,) index points; episodes : (split, threshold) -> windows at or above it that share no day
     """
-    figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.4)
-    width = 0.8 / len(vix_end)
-    for offset, (name, vix) in enumerate(vix_end.items()):
-        shares = [PERCENT * np.mean(vix >= threshold) for threshold in thresholds]
-        places = np.arange(len(thresholds)) + offset * width
-        bars = axis.bar(places, shares, width, color=SPLIT_COLOURS[name], label=SPLITS[name])
+    figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.6)
+    shares = {name: [PERCENT * np.mean(vix >= threshold) for threshold in thresholds] for name, vix in vix_end.items()}
+    table = pd.DataFrame({"level": [f"≥ {threshold:g}" for threshold in thresholds], **shares})
+    table = table.melt("level", var_name="split", value_name="share")
+    options = {"palette": SPLIT_COLOURS, "saturation": 1, "errorbar": None, "legend": False}
+    sns.barplot(table, x="level", y="share", hue="split", ax=axis, **options)
+    for bars, name in zip(axis.containers, vix_end, strict=True):
+        bars.set_label(SPLITS[name])
         if episodes:
-            counts = [f"{episodes[name, threshold]}" for threshold in thresholds]
-            axis.bar_label(bars, counts, fontsize=6.5, padding=1, color=SPLIT_COLOURS[name])
-    axis.set_xticks(np.arange(len(thresholds)) + 0.4 - width / 2, [f"≥ {threshold:g}" for threshold in thresholds])
+            axis.bar_label(bars, [f"{episodes[name, threshold]}" for threshold in thresholds], fontsize=6.5, padding=1)
     axis.set_xlabel("VIX at the window's end (index points)")
     axis.set_ylabel("share of windows (%)")
     if episodes:
         axis.set_title("numbers: windows that share no day", loc="left")
     axis.margins(y=0.1)
-    axis.legend()
+    legend_below(figure, *axis.get_legend_handles_labels(), ncols=6)
     return figure

@@ -426,7 +426,7 @@ def test_a_sketched_window_begins_on_every_day_and_stays_in_its_span():
     figure = figures.windows_sketch(seq_len=20, train=0.6, val=0.3)
     spans, one = figure.axes
     drawn = {text.get_text() for text in spans.texts}
-    assert drawn == {"train\n60 %", "validation\n30 %", "test\n10 %"}
+    assert drawn == {"train\n60 %", "validation\n30 %", "test\n10 %", "a"}
     assert "$L$ = 20" in spans.get_xlabel()
     shades = [patch for patch in spans.patches if patch.get_height() == 1]  # a span, as high as the panel
     bars = [patch for patch in spans.patches if patch.get_height() != 1]
@@ -445,16 +445,45 @@ def test_volatility_of_spans_is_a_density_of_its_logarithm():
     _, volatility = split_overview().axes
     for line, seed in zip(volatility.lines, range(3), strict=True):
         percent, heights = line.get_data()
-        grid = np.log(percent / 100)
-        assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.05)
-        assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(windows(seed)).mean(), abs=0.05)
+        grid = np.log10(percent / 100)
+        assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.02)
+        mean = metrics.log_rv(windows(seed)).mean() / np.log(10)
+        assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(mean, abs=0.02)
+    assert volatility.get_ylabel() == "density (per factor of ten)"
+
+
+def test_splits_have_their_colours_and_one_legend_off_the_data():
+    figure = split_overview()
+    assert legend_of(figure) == ["train", "validation", "test"]
+    for axis in figure.axes:
+        expected = [to_rgb(colour) for colour in figures.style.SPLIT_COLOURS.values()]
+        assert [to_rgb(line.get_color()) for line in axis.lines] == expected
+    assert [line.get_linestyle() for line in figure.axes[1].lines] == ["-", "--", "-"]
+    vix = {name: 10 + 30 * np.arange(9.0) for name in SPLITS}
+    stress = figures.stress_share(vix, [20, 30])
+    assert legend_of(stress) == ["train", "validation", "test"]
+    bars = [to_rgb(bars[0].get_facecolor()) for bars in stress.axes[0].containers]
+    assert bars == [to_rgb(colour) for colour in figures.style.SPLIT_COLOURS.values()]
+
+
+@pytest.mark.parametrize(
+    ("title", "words", "unit"),
+    [("nasdaq_logret", "Nasdaq Composite: daily closes", "index points"), ("/a/mine.csv", "mine.csv: daily closes", "close")],
+)
+def test_a_history_names_the_index_or_the_file(title, words, unit):
+    table = prices()
+    returns = pd.DataFrame({"date": table["date"][1:], "log_return": np.diff(np.log(table["close"]))})
+    top = figures.price_history(table, returns, title=title).axes[0]
+    assert (top.get_title(loc="left"), top.get_ylabel()) == (words, unit)
 
 
 def test_the_extreme_days_of_a_history_are_named():
     _, returns, _ = price_history().axes
     percent = returns.lines[0].get_ydata()
-    assert [text.xy[1] for text in returns.texts] == [percent.min(), percent.max()]
-    assert f"{percent.max():+.1f} %" in returns.texts[1].get_text()
+    *days, letter = returns.texts
+    assert [text.xy[1] for text in days] == [percent.min(), percent.max()]
+    assert f"{percent.max():+.1f} %" in days[1].get_text()
+    assert letter.get_text() == "b"
 
 
 def test_shares_in_stress_stand_with_their_episodes():
@@ -462,6 +491,7 @@ def test_shares_in_stress_stand_with_their_episodes():
     episodes = {(name, level): 10 * k + level for k, name in enumerate(SPLITS) for level in (20, 100)}
     (axis,) = figures.stress_share(vix, [20, 100], episodes=episodes).axes
     assert [text.get_text() for text in axis.texts] == [f"{count}" for count in episodes.values()]
+    assert "share no day" in axis.get_title(loc="left")  # what the numbers are
     assert [bar.get_height() for bar in axis.patches[:2]] == [pytest.approx(100 * 8 / 9), pytest.approx(100 * 6 / 9)]
 
 
