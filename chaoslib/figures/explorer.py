@@ -15,7 +15,7 @@ BAND = 0.2  # opacity of what is filled: two models lie on one another
 
 
 @styled("""
-    What {models} say of one portfolio ({portfolio}) over {days} after a VIX of {vix}, from $n$ scenarios each, {seed}.
+    One portfolio ({portfolio}) over {days} after a VIX of {vix}, in $n$ scenarios of each of two models: {models}; {seed}.
     **a** Change in value: median, band from 5 to 95 %, and the 1 and 99 % quantiles of every day. **b** Losses at the end,
     gains below zero; the outermost bars hold what lies beyond. **c** Value at risk (VaR) and expected shortfall (ES), with
     the 95 % intervals that $n$ leaves. Further right is worse in b and c. Where the colours part, the answer depends on the
@@ -41,7 +41,7 @@ def scenario_card(values: dict[str, np.ndarray], risks: pd.DataFrame) -> Figure:
     named["median"] = Line2D([], [], color="black")
     named["1 and 99 %"] = Line2D([], [], color="black", linestyle="--", linewidth=0.8)
     legend_below(figure, list(named.values()), list(named), ncols=5)
-    figure.said = {"models": " and ".join(LABELS[model] for model in values), "portfolio": portfolio, "days": horizon}
+    figure.said = {"models": " and ".join(f"“{LABELS[model]}”" for model in values), "portfolio": portfolio, "days": horizon}
     figure.said["vix"] = f"{row['target_vix']:g}"
     return figure
 
