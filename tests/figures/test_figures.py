@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from chaoslib import figures
 from chaoslib.evaluation import metrics, scorecard, scoring
 from chaoslib.figures.diagrams import MARKED, STAGES
-from chaoslib.figures.verdict import METRIC_LABELS
+from chaoslib.figures.verdict import GROUPS, METRIC_LABELS
 from chaoslib.pipeline import runs
 
 MODELS = [
@@ -112,7 +112,13 @@ def calibration_rows() -> pd.DataFrame:
     """Two models at both anchors and one at the start alone; every std ratio is another number."""
     at_both = [(at, model) for at in ("end", "start") for model in ("cond_ldm", "vix_scaled")]
     rows = [
-        {"vix_at": at, "model": model, "target_vix": vix, "std_ratio": 0.9 + 0.05 * number + 0.001 * vix}
+        {
+            "vix_at": at,
+            "model": model,
+            "target_vix": vix,
+            "std_ratio": 0.9 + 0.05 * number + 0.001 * vix,
+            "n_episodes": 60 - vix,
+        }
         for number, (at, model) in enumerate([*at_both, ("start", "gjr_fhs")])
         for vix in (12, 20, 40)
     ]
@@ -226,7 +232,7 @@ DAYS = pd.bdate_range("2020-01-06", periods=60).to_numpy()
 
 
 def loss_rows() -> pd.DataFrame:
-    """Two seeds of one model and one of another, two portfolios; the last VIX of the first model is extrapolated."""
+    """Two seeds of one model and one of another, two portfolios; the last VIX is extrapolated."""
     seeds = [("cond_ldm_normalised", 0), ("cond_ldm_normalised", 1), ("gjr_fhs", 0)]
     rows = [
         {"model": model, "seed": seed, "portfolio": name, "target_vix": vix, "es_99": 0.001 * vix * (1 + k) + 0.01 * number}
@@ -235,7 +241,7 @@ def loss_rows() -> pd.DataFrame:
         for vix in (15, 40, 80)
     ]
     rows = pd.DataFrame(rows)
-    return rows.assign(extrapolated=(rows["model"] == "cond_ldm_normalised") & (rows["target_vix"] == 80))
+    return rows.assign(horizon_days=50, extrapolated=rows["target_vix"] == 80)
 
 
 def card() -> tuple[dict[str, np.ndarray], pd.DataFrame]:
@@ -326,28 +332,28 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     ),
     "noise_levels": (lambda: figures.noise_levels(**levels_of_noise()), 6, 3),
     "latent_sources": (lambda: figures.latent_sources(three_sources(), model="ldm_post", shown=5), 6, 24),
-    "paths": (lambda: figures.paths(samples(*MODELS[:15]), shown=5), 16, 75),
-    "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 0),
+    "paths": (lambda: figures.paths(samples(*MODELS[:15]), beside={"ldm_post": windows(99)}, shown=5), 15, 77),
+    "histogram": (lambda: figures.histogram(samples(*SOME)), 2, 6),
     "qq": (lambda: figures.qq(samples(*SOME)), 1, 3),
     "acf": (lambda: figures.acf(samples(*SOME), max_lag=12), 2, 8),
     "drawdowns": (lambda: figures.drawdowns(samples(*SOME)), 1, 3),
-    "headline": (lambda: figures.headline(samples(*SOME)), 3, 18),
-    "exceedances": (lambda: figures.exceedances(DAYS, *var_forecasts(), title="1 day, 1 %"), 1, 3),
+    "headline": (lambda: figures.headline(samples(*SOME)), 3, 13),
+    "exceedances": (lambda: figures.exceedances(DAYS, *var_forecasts(), level=0.05), 2, 3),
     "fan": (lambda: figures.fan(at_vix(15, 20, 40), at_vix(15, 20, 40, seed=5), shown=5), 3, 18),
     "volatility_against_vix": (lambda: figures.volatility_against_vix(*curves_against_vix()), 2, 17),
     "calibration": (lambda: figures.calibration(calibration_rows()), 2, 7),
-    "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 6),
+    "conditional_laws": (lambda: figures.conditional_laws(at_vix(15, 40), at_vix(15, 40, seed=5)), 4, 10),
     "crps_anatomy": (lambda: figures.crps_anatomy(*scored_forecasts()), 2, 4),
     "guidance_dial": (lambda: figures.guidance_dial(dial_rows()), 2, 6),
-    "sweep": (lambda: figures.sweep(sweep_rows()), 7, 0),
+    "sweep": (lambda: figures.sweep(sweep_rows()), 2, 8),
     "timegan_history": (lambda: figures.timegan_history(timegan_rows(), undecided=UNDECIDED), 4, 12),
     "calm_to_wild": (lambda: figures.calm_to_wild(windows(0), windows(1, 50), model="timegan"), 6, 12),
     "mode_collapse": (lambda: figures.mode_collapse(windows(0), windows(1), windows(2), model="timegan", n=30), 2, 5),
     "stress_knobs": (lambda: figures.stress_knobs(knob_rows("timegan_stress", "vae_stress"), windows(0)), 3, 15),
-    "gallery": (lambda: figures.gallery(two_regimes(), shown=4), 8, 14),
-    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 2, 4),
+    "gallery": (lambda: figures.gallery(two_regimes()), 8, 20),
+    "scorecard": (lambda: figures.scorecard(scorecard_rows("gjr_fhs", "ldm_post")), 6, 0),
     "noise_floor": (lambda: figures.noise_floor(copy_distances(), scorecard_rows(*SOME[1:]), SOME[1:], shown=FLOORS), 3, 15),
-    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 130),
+    "forest": (lambda: figures.forest(scorecard_rows("gjr_fhs", "ldm_post"), ["gjr_fhs", "ldm_post"]), 2, 6),
     "stylised_facts": (
         lambda: figures.stylised_facts(samples(*SOME), {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}),
         4,
@@ -357,7 +363,7 @@ DRAWN = {  # figure -> (how a notebook calls it, axes, lines over all axes)
     "history_fans": (lambda: figures.history_fans(happened(), fans()), 2, 2),
     "long_horizons": (lambda: figures.long_horizons(long_samples()), 6, 12),
     "scenario_card": (lambda: figures.scenario_card(*card()), 3, 9),
-    "losses_against_vix": (lambda: figures.losses_against_vix(loss_rows(), [0.1, 0.25]), 2, 16),
+    "losses_against_vix": (lambda: figures.losses_against_vix(loss_rows(), [0.1, 0.25]), 2, 8),
     "walk_forward": (lambda: figures.walk_forward(DAYS, loss_gaps()), 2, 6),
     "memorisation": (lambda: figures.memorisation(windows(0), samples("gjr_fhs", "ldm_post"), windows(3)), 1, 3),
 }
@@ -396,7 +402,9 @@ def test_figure_is_complete(name):
         )
     named = [*sup, *(axis.get_xlabel() for axis in shown), *(axis.get_ylabel() for axis in shown)]
     dated = [isinstance(axis.xaxis.get_major_locator(), mpl.dates.DateLocator) for axis in shown]  # years need no label
-    assert not shown or sum(bool(text) for text in [*named, *dated]) >= 2  # both directions have a meaning
+    ticks = [text.get_text() for axis in shown for text in axis.get_yticklabels()]
+    worded = any(text[:1].isalpha() for text in ticks)  # rows with names need no label
+    assert not shown or sum(bool(text) for text in [*named, *dated, worded]) >= 2  # both directions have a meaning
     figure.canvas.draw()  # layout and text can be rendered
 
 
@@ -415,11 +423,28 @@ def test_curves_show_the_numbers_of_the_metrics():
     given = samples(*SOME)
     _, right = figures.acf(given, max_lag=12).axes
     (axis,) = figures.drawdowns(given).axes
-    for number, sample in enumerate(given.values()):
-        np.testing.assert_allclose(right.lines[number].get_ydata(), metrics.pooled_acf(np.abs(sample), max_lag=12))
-        shares, levels = axis.lines[number].get_ydata(), axis.lines[number].get_xdata()
-        share = np.mean(100 * metrics.max_drawdown(sample) >= levels[10])
-        assert shares[10] == pytest.approx(share)
+    for sample, memory, (levels, shares) in zip(
+        given.values(), right.lines[1:], (line.get_data() for line in axis.lines), strict=True
+    ):
+        np.testing.assert_allclose(memory.get_ydata(), metrics.pooled_acf(np.abs(sample), max_lag=12))
+        assert shares[10] == pytest.approx(np.mean(100 * metrics.max_drawdown(sample) > levels[10]))
+
+
+def test_returns_without_memory_of_sign_stay_in_the_band():
+    """The band is that of one history: of many with signs drawn by lot, nineteen in twenty lie inside, at every lag."""
+    sizes = np.abs(windows(0, 200).ravel())
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(400, len(sizes)))
+    histories = sizes * signs
+    real = np.lib.stride_tricks.sliding_window_view(histories[0], 50)
+    left, right = figures.acf({"real_train": real}, max_lag=5, days=len(sizes)).axes
+    band = left.collections[0].get_paths()[0].vertices[:, 1].max()
+    assert not right.collections
+    first = [metrics.pooled_acf(each[None], max_lag=1)[0] for each in histories]
+    assert np.mean(np.abs(first) < band) == pytest.approx(0.95, abs=0.04)
+    (named, *_) = figures.acf({"real_train": real}, days=len(sizes)).legends[0].texts
+    assert named.get_text() == "95 % with random signs"
+    plain = figures.acf({"real_train": real})
+    assert not plain.axes[0].collections and "band" not in plain.caption
 
 
 def test_a_sketched_window_begins_on_every_day_and_stays_in_its_span():
@@ -468,7 +493,10 @@ def test_splits_have_their_colours_and_one_legend_off_the_data():
 
 @pytest.mark.parametrize(
     ("title", "words", "unit"),
-    [("nasdaq_logret", "Nasdaq Composite: daily closes", "index points"), ("/a/mine.csv", "mine.csv: daily closes", "close")],
+    [
+        ("nasdaq_logret", "Nasdaq Composite: daily closes", "index points"),
+        ("/a/mine.csv", "mine.csv: daily closes", "close"),
+    ],
 )
 def test_a_history_names_the_index_or_the_file(title, words, unit):
     table = prices()
@@ -495,13 +523,64 @@ def test_shares_in_stress_stand_with_their_episodes():
     assert [bar.get_height() for bar in axis.patches[:2]] == [pytest.approx(100 * 8 / 9), pytest.approx(100 * 6 / 9)]
 
 
-def test_histogram_heights_are_densities():
-    left, right = figures.histogram(samples(*SOME)).axes
-    for axis in (left, right):
-        for number, sample in enumerate(samples(*SOME).values()):
-            heights, edges, _ = axis.patches[number].get_data()
-            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
-            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+def test_histogram_heights_are_densities_of_all_days():
+    given = samples(*SOME)
+    real = 100 * given["real_train"]
+    centre, everything = figures.histogram(given).axes
+    for axis, width in ((centre, 0.2), (everything, 1.0)):
+        for line, sample in zip(axis.lines, given.values(), strict=True):
+            edges, heights = line.get_data()
+            np.testing.assert_allclose(np.diff(edges), width)
+            assert np.sum(heights[:-1]) * width == pytest.approx(1)  # days beyond the axis count, too
+            inside = (100 * sample >= edges[0]) & (100 * sample <= edges[-1])
+            assert inside.all()
+            np.testing.assert_allclose(heights[:-1] * width, np.histogram(100 * sample, edges)[0] / sample.size)
+    assert centre.get_xlim() == pytest.approx((-3 * real.std(), 3 * real.std()))
+    assert everything.get_xlim()[1] == pytest.approx(1.25 * np.abs(real).max())
+
+
+def test_the_tail_of_losses_says_how_many_days_are_worse():
+    given = samples(*SOME)
+    _, losses, _ = figures.headline(given).axes
+    for line, sample in zip(losses.lines, given.values(), strict=True):
+        loss, share = line.get_data()
+        for place in (20, 80, 140):
+            assert share[place] == pytest.approx(100 * np.mean(-100 * sample > loss[place]), abs=100 / sample.size)
+    assert losses.get_xlim()[0] == 0
+    assert losses.get_xlim()[1] > max(line.get_xdata().max() for line in losses.lines)  # nothing is cut
+
+
+def test_the_headline_shades_the_paths_of_real_windows():
+    given = samples(*SOME)
+    fan, _, _ = figures.headline(given).axes
+    (shade,) = fan.collections
+    for number, sample in enumerate(given.values()):
+        edges = np.quantile(100 * np.cumsum(sample, axis=1), [0.05, 0.95], axis=0)
+        for line, edge in zip(fan.lines[2 * number : 2 * number + 2], edges, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), edge)
+            assert np.isclose(shade.get_paths()[0].vertices[:, 1], edge[24]).any() == (number == 0)
+
+
+def test_paths_stand_beside_the_real_windows_that_a_model_should_resemble():
+    given, stress = samples("real_train", "vae_stress"), 2 * windows(7)
+    axes = figures.paths(given, beside={"real_train": given["real_train"], "vae_stress": stress}, shown=5).axes
+    for axis, sample, real in zip(axes, given.values(), (given["real_train"], stress), strict=True):
+        *drawn, low, high = axis.lines
+        known = 100 * np.cumsum(sample, axis=1)
+        found = [int(np.flatnonzero(np.isclose(known, path.get_ydata()).all(axis=1)).item()) for path in drawn]
+        assert len(set(found)) == 5  # each drawn once
+        np.testing.assert_allclose(
+            [low.get_ydata(), high.get_ydata()], np.quantile(100 * np.cumsum(real, axis=1), [0.05, 0.95], axis=0)
+        )
+        assert {low.get_linestyle(), high.get_linestyle()} == {"--"}
+
+
+def test_one_wild_path_does_not_set_the_axis_of_all():
+    given = samples(*MODELS[:11])
+    given["garch_t"] = given["garch_t"].copy()
+    given["garch_t"][0] -= 0.1
+    (low, _) = figures.paths(given, shown=100).axes[0].get_ylim()
+    assert -100 < low < 0
 
 
 def test_qq_of_a_sample_with_itself_is_the_diagonal():
@@ -515,6 +594,7 @@ def test_fan_shows_the_median_and_bands_of_the_generated_and_paths_of_the_real()
     for axis, vix in zip(figures.fan(generated, real, shown=5).axes, generated, strict=True):
         levels = 100 * np.cumsum(generated[vix], axis=1)
         *paths, median = axis.lines
+        assert median.get_label() == "generated median"
         np.testing.assert_allclose(median.get_ydata(), np.median(levels, axis=0))
         np.testing.assert_array_equal(median.get_xdata(), np.arange(1, 51))
         for band, (low, high) in zip(axis.collections, ((0.01, 0.99), (0.05, 0.95), (0.25, 0.75)), strict=True):
@@ -524,7 +604,16 @@ def test_fan_shows_the_median_and_bands_of_the_generated_and_paths_of_the_real()
         known = 100 * np.cumsum(real[vix], axis=1)
         found = [int(np.flatnonzero(np.isclose(known, path.get_ydata()).all(axis=1)).item()) for path in paths]
         assert len(set(found)) == 5  # real ones, each drawn once
-        assert axis.get_title(loc="left") == f"VIX {vix} (7 real windows)"
+        assert axis.get_title(loc="left") == f"VIX {vix}\n5 of 7 real windows"  # what is drawn, of what there is
+
+
+def test_a_fan_names_its_bands_as_dark_as_they_are_and_its_model_in_the_caption():
+    figure = figures.fan(at_vix(15, 40), at_vix(15, 40, seed=5), shown=5, model="gjr_fhs")
+    named = ["generated 1–99 %", "generated 5–95 %", "generated 25–75 %", "generated median", "real windows"]
+    assert legend_of(figure) == named
+    shades = [handle.get_alpha() for handle in figure.legends[0].legend_handles[:3]]
+    assert shades == pytest.approx([0.15, 1 - 0.85 * 0.75, 1 - 0.85 * 0.75 * 0.65])
+    assert '"GJR-FHS"' in figure.caption
 
 
 @pytest.mark.parametrize("model", ["cond_ldm", "cond_ldm_normalised", "gjr_fhs"])
@@ -576,11 +665,30 @@ def test_the_real_law_is_blank_where_few_windows_are_near():
         assert band[0, 0] == level
 
 
+def test_volatility_names_points_band_and_dashes():
+    figure = figures.volatility_against_vix(*curves_against_vix())
+    assert {"a real window", "real windows: 5–95 %", "generated: 5 and 95 %"} < set(legend_of(figure))
+    assert len(legend_of(figure)) == 4 + 3
+
+
+@pytest.mark.parametrize("name", ["volatility_against_vix", "calibration", "losses_against_vix"])
+def test_an_axis_of_the_vix_ends_where_its_data_do(name):
+    for axis in DRAWN[name][0]().axes:
+        low, high = axis.get_xlim()
+        drawn = np.concatenate([line.get_xdata() for line in axis.lines if len(line.get_xdata()) > 2])
+        assert axis.get_xscale() == "log"
+        assert low > 0.8 * drawn.min() and high < 1.25 * drawn.max()
+
+
 def test_calibration_shows_the_std_ratios_of_each_anchor():
     rows = calibration_rows()
     for axis, at in zip(figures.calibration(rows).axes, ("end", "start"), strict=True):
         unity, *lines = axis.lines
         np.testing.assert_array_equal(unity.get_ydata(), [1, 1])
+        (top,) = axis.child_axes
+        counts = [label.get_text() for label in top.get_xticklabels()]
+        assert dict(zip(top.get_xticks(), counts, strict=True)) == {12: "48", 20: "40", 40: "20"}
+        assert not axis.patches  # no band that means nothing
         models = list(dict.fromkeys(rows[rows["vix_at"] == at]["model"]))
         assert [line.get_label() for line in lines] == [figures.LABELS[model] for model in models]
         for line, model in zip(lines, models, strict=True):
@@ -594,10 +702,12 @@ def test_conditional_laws_are_densities_and_memories():
     generated, real = at_vix(15, 40), at_vix(15, 40, seed=5)
     axes = figures.conditional_laws(generated, real).axes
     for top, bottom, vix in zip(axes[:2], axes[2:], generated, strict=True):
-        for patch, line, sample in zip(top.patches, bottom.lines, (real[vix], generated[vix]), strict=False):
-            heights, edges, _ = patch.get_data()
-            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
-            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
+        assert top.get_title(loc="left") == f"VIX {vix}\n80 real windows"
+        for steps, line, sample in zip(top.lines, bottom.lines, (real[vix], generated[vix]), strict=False):
+            edges, heights = steps.get_data()
+            expected, _ = np.histogram(100 * sample, bins=edges, density=True)
+            np.testing.assert_allclose(heights[:-1], expected)
+            assert steps.get_drawstyle() == "steps-post"
             np.testing.assert_allclose(line.get_ydata(), metrics.pooled_acf(np.abs(sample)))
 
 
@@ -619,29 +729,34 @@ def test_the_area_of_the_squared_gap_is_the_score():
 def test_guidance_dial_shows_coverage_and_volatility_per_year():
     rows = dial_rows()
     left, right = figures.guidance_dial(rows).axes
-    np.testing.assert_array_equal(left.lines[0].get_ydata(), rows["coverage"])
+    coverage, promised = left.lines
+    np.testing.assert_allclose(coverage.get_ydata(), 100 * rows["coverage"])
+    assert promised.get_ydata() == [90, 90]
     assert [line.get_label() for line in right.lines] == ["VIX 15", "VIX 20", "VIX 25", "VIX 30"]
+    darker = [sum(to_rgb(line.get_color())) for line in right.lines]
+    assert darker == sorted(darker, reverse=True)
+    assert legend_of(figures.guidance_dial(rows))[:2] == ["coverage", "90 %, right"]
+    assert not any(axis.get_legend() for axis in (left, right))  # on no data
+    assert all("%" in axis.get_ylabel() for axis in (left, right))
     for line, vix in zip(right.lines, (15, 20, 25, 30), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), rows["guidance"])
         np.testing.assert_allclose(line.get_ydata(), ANNUAL * rows[f"volatility_{vix}"])
 
 
-def test_cells_of_the_sweep_hold_the_ratio_of_their_dials():
-    *panels, bar = figures.sweep(sweep_rows()).axes
-    scales, temperatures = np.array([0.5, 1.0, 2.0]), np.array([1.0, 1.4])
-    for panel, (vix, w) in zip(panels, [(v, w) for v in (15, 30) for w in (1, 2, 3)], strict=True):
-        assert panel.get_title(loc="left") == f"VIX {vix}, w = {w}"
-        expected = sweep_ratio(vix, w, temperatures[None, :], scales[:, None])
-        (image,) = panel.images
-        np.testing.assert_allclose(image.get_array(), expected)
-        assert image.origin == "lower"
-        written = {text.get_position(): text.get_text() for text in panel.texts}
-        assert written == {(x, y): f"{value:.1f}" for (y, x), value in np.ndenumerate(expected)}
-        assert image.norm(1.0) == 0.5  # white is neither calmer nor wilder
-    bottom_left = panels[3]  # the only one that carries both labels
-    assert [label.get_text() for label in bottom_left.get_xticklabels()] == ["1", "1.4"]
-    assert [label.get_text() for label in bottom_left.get_yticklabels()] == ["0.5", "1", "2"]
-    assert bar.get_ylabel() == "std, generated / real"
+def test_lines_of_the_sweep_hold_the_ratio_of_their_dials():
+    figure = figures.sweep(sweep_rows())
+    for panel, vix in zip(figure.axes, (15, 30), strict=True):
+        assert panel.get_title(loc="left") == f"VIX {vix}"
+        one, *lines = panel.lines
+        assert one.get_ydata() == [1, 1]
+        for line, w in zip(lines, (1, 2, 3), strict=True):
+            temperatures = np.array([1.0, 1.4])
+            assert line.get_label() == f"w = {w}"
+            np.testing.assert_array_equal(line.get_xdata(), temperatures)
+            np.testing.assert_allclose(line.get_ydata(), sweep_ratio(vix, w, temperatures, 0.5))
+        assert [label.get_text() for label in panel.get_xticklabels()] == ["1", "1.4"]
+        assert [text.get_text() for text in panel.texts] == ["ab"[vix == 30]]  # no numbers
+    assert "The output scale is 0.5;" in figure.caption
 
 
 def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
@@ -741,25 +856,28 @@ def test_knobs_show_quantiles_in_percent_beside_real_ones():
 
 def test_the_gallery_shows_each_model_beside_the_real_windows_of_its_regime():
     pairs = two_regimes()
-    axes = np.reshape(figures.gallery(pairs, shown=4).axes, (2, 4))
-    for (name, (real, fake)), (days, law, volatility, memory) in zip(pairs.items(), axes, strict=True):
+    axes = np.reshape(figures.gallery(pairs).axes, (2, 4))
+    for (name, (real, fake)), (days, losses, volatility, memory) in zip(pairs.items(), axes, strict=True):
         assert days.get_title(loc="left") == figures.LABELS[name]
         path, *seams = days.lines
-        assert [seam.get_xdata()[0] for seam in seams] == [50.5, 100.5, 150.5]
-        drawn = path.get_ydata().reshape(4, 50)
-        found = [int(np.flatnonzero(np.isclose(100 * fake, each).all(axis=1)).item()) for each in drawn]
-        assert len(set(found)) == 4  # generated windows, each drawn once
+        assert [seam.get_xdata()[0] for seam in seams] == [50.5, 100.5]
+        ordered = 100 * fake[np.argsort(metrics.realised_vol(fake))]
+        ranks = [round(share * (len(fake) - 1)) for share in (0.05, 0.5, 0.95)]
+        np.testing.assert_allclose(path.get_ydata().reshape(3, 50), ordered[ranks])
+        assert days.get_ylim()[0] <= path.get_ydata().min() and path.get_ydata().max() <= days.get_ylim()[1]
         for k, sample in enumerate((real, fake)):
-            heights, edges, _ = law.patches[k].get_data()
-            inside = np.mean((100 * sample >= edges[0]) & (100 * sample <= edges[-1]))
-            assert np.nansum(heights * np.diff(edges)) == pytest.approx(inside)
-            heights, edges, _ = volatility.patches[k].get_data()
-            expected = np.histogram(metrics.log_rv(sample), bins=edges)[0]
-            np.testing.assert_allclose(heights / heights.sum(), expected / expected.sum())
-            np.testing.assert_allclose(memory.lines[k].get_ydata(), metrics.pooled_acf(np.abs(sample)))
+            loss, share = losses.lines[k].get_data()
+            assert share[50] == pytest.approx(100 * np.mean(-100 * sample > loss[50]), abs=100 / sample.size)
+            assert loss.max() < losses.get_xlim()[1]
+            percent, heights = volatility.lines[k].get_data()
+            grid = np.log(percent / 100)
+            assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(sample).mean(), abs=0.05)
+            assert heights.max() < volatility.get_ylim()[1]  # no peak is cut
+            np.testing.assert_allclose(memory.lines[k + 1].get_ydata(), metrics.pooled_acf(np.abs(sample)))
             colour = to_rgb("black" if k == 0 else figures.COLOURS[name])
-            assert to_rgb(memory.lines[k].get_color()) == colour
-            assert to_rgb(law.patches[k].get_edgecolor()) == colour
+            assert {to_rgb(axis.lines[k].get_color()) for axis in (losses, volatility)} == {colour}
+            assert to_rgb(memory.lines[k + 1].get_color()) == colour
+    assert len({axis.get_ylim() for axis in axes[:, 0]}) == 1
 
 
 def test_a_gallery_of_one_model_is_one_row():
@@ -792,43 +910,83 @@ def test_saved_files_embed_their_fonts_and_repeat_byte_for_byte(name, tmp_path):
     assert plt.get_fignums() == []
 
 
+def scorecard_cells(figure: Figure) -> dict[tuple[str, str], tuple[str, bool]]:
+    """(metric, model) in the words of the figure -> what its cell says, and whether it has a frame."""
+    cells = {}
+    for axis in figure.axes[:-1]:
+        rows = [text.get_text() for text in axis.get_yticklabels()]
+        columns = [text.get_text().replace("\n", " ") for text in axis.get_xticklabels()]
+        frames = {(int(frame.get_y()), int(frame.get_x())) for frame in axis.patches}
+        for text in axis.texts:
+            column, row = (int(place) for place in text.get_position())
+            cells[rows[row], columns[column]] = text.get_text(), (row, column) in frames
+    return cells
+
+
 def test_a_frame_marks_what_lies_outside_the_band():
     rows = scorecard_rows("gjr_fhs", "ldm_post")
-    axis = figures.scorecard(rows).axes[0]
-    frames = {(round(p.get_x()), round(p.get_y())) for p in axis.patches}
-    ratios = rows[rows["model"] == "ldm_post"].set_index("metric")["ratio"]
-    shown = [text.get_text() for text in axis.get_xticklabels()]
-    order = [name for name in METRIC_LABELS if name in set(rows["metric"])]
-    assert shown == [METRIC_LABELS[name] for name in order]
-    assert frames == {(column, row) for column, name in enumerate(order) if ratios[name] > 2 for row in (0, 1)}
+    figure = figures.scorecard(rows)
+    expected = {
+        (METRIC_LABELS[row.metric], figures.LABELS[row.model]): (f"{row.distance / 0.2:.2f}", row.distance > 0.2)
+        for row in rows.itertuples()
+    }
+    assert scorecard_cells(figure) == expected
+    assert legend_of(figure) == ["outside the band of the copies"]
+
+
+def test_a_heat_map_frames_distances_beyond_the_band():
+    rows = scorecard_rows("ldm_post").assign(distance=0.2)
+    for metric, distance in (("ks", 0.3), ("hill_lower", np.inf), ("hill_upper", 2.6)):
+        rows.loc[rows["metric"] == metric, "distance"] = distance
+    figure = figures.scorecard(rows)
+    told = {metric: cell for (metric, _), cell in scorecard_cells(figure).items()}
+    assert told["distribution of days, KS"] == ("1.50", True) and told["leverage"] == ("1.00", False)
+    assert told["tail index, falls"] == ("∞", True) and told["tail index, gains"] == ("13", True)
+    assert "∞ marks a sample" in figure.caption
+    assert "∞" not in figures.scorecard(scorecard_rows("ldm_post")).caption
+
+
+def test_numbers_of_the_heat_map_can_be_read_on_their_colour():
+    """WCAG asks for a contrast of 4.5."""
+    rows = scorecard_rows("ldm_post")
+    rows["distance"] = np.linspace(0, 1.2, len(rows))
+    figure = figures.scorecard(rows)
+    figure.canvas.draw()
+    for axis in figure.axes[:-1]:
+        for text, fill in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
+            lightness = [
+                np.dot(np.where((rgb := np.array(to_rgb(c))) <= 0.04, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), weights)
+                for c, weights in ((fill, [0.2126, 0.7152, 0.0722]), (text.get_color(), [0.2126, 0.7152, 0.0722]))
+            ]
+            assert (max(lightness) + 0.05) / (min(lightness) + 0.05) > 4.5, text.get_text()
+
+
+def test_groups_of_the_scorecard_stand_under_their_names():
+    figure = figures.scorecard(scorecard_rows("ldm_post"))
+    firsts = {axis.get_title(loc="left"): axis.get_yticklabels()[0].get_text() for axis in figure.axes[:-1]}
+    assert firsts == {about: METRIC_LABELS[name] for name, about in GROUPS.items()}
 
 
 def test_a_forest_shows_distances_in_bands_interval_and_band():
     rows = scorecard_rows("ldm_post")
     far = rows["metric"].isin(["ks", "leverage"])
     rows.loc[far, "distance"] = [np.inf, 1e-9]
-    left, right = figures.forest(rows, ["ldm_post"]).axes
-    lines = [line for axis in (left, right) for line in axis.lines]
-    points = [line for line in lines if line.get_marker() == "o"]
+    figure = figures.forest(rows, ["ldm_post"])
+    (low, high), lines = figure.axes[0].get_xlim(), [line for axis in figure.axes for line in axis.lines]
+    shown = np.concatenate([line.get_xdata() for line in lines if line.get_marker() == "o"])
     order = [name for name in METRIC_LABELS if name in set(rows.loc[~far, "metric"])]
-    expected = rows.set_index("metric")["distance"][order] / 0.2
-    np.testing.assert_allclose([point.get_xdata()[0] for point in points], expected)
+    np.testing.assert_allclose(shown, rows.set_index("metric")["distance"][order] / 0.2)
     ends = {line.get_marker(): line.get_xdata()[0] for line in lines if line.get_marker() in ("<", ">")}
-    low, high = left.get_xlim()
-    assert low < ends["<"] < 2 * low and high / 2 < ends[">"] < high
-    assert {bar.get_width() for axis in (left, right) for bar in axis.patches} == {1.0}
-
-
-def test_a_heat_map_frames_distances_beyond_the_band():
-    rows = scorecard_rows("ldm_post").assign(distance=0.2)
-    rows.loc[rows["metric"] == "ks", "distance"] = 0.3
-    rows.loc[rows["metric"] == "hill_lower", "distance"] = np.inf
-    axis = figures.scorecard(rows).axes[0]
-    shown = [text.get_text() for text in axis.get_xticklabels()]
-    told = {shown[int(text.get_position()[0])]: text.get_text() for text in axis.texts if text.get_position()[1] > 0}
-    assert told["distribution of days, KS"] == "1.5" and told["tail index, falls"] == "∞" and told["leverage"] == "1.0"
-    framed = {shown[int(patch.get_x())] for patch in axis.patches}
-    assert framed == {"distribution of days, KS", "tail index, falls"}
+    assert ends == {"<": low, ">": high}
+    for axis in figure.axes:
+        assert {bar.get_width() for bar in axis.patches} == {1.0}
+        assert {x for line in axis.lines if line.get_marker() == "|" for x in line.get_xdata()} == {0.5}  # the median copy
+        (intervals,) = axis.collections
+        np.testing.assert_allclose(
+            [path.vertices[:, 0] for path in intervals.get_paths()], [[0, 1.5]] * len(axis.get_yticks())
+        )
+    words = ["inside the band", "interval over histories", "median copy", "beyond the axis"]
+    assert legend_of(figure) == [figures.LABELS["ldm_post"], *words]
 
 
 def test_pins_of_a_noise_floor_stand_at_the_distances_of_the_models():
@@ -840,6 +998,7 @@ def test_pins_of_a_noise_floor_stand_at_the_distances_of_the_models():
         assert set(stem.get_xdata()) == {head.get_xdata()[0]} == {distance}
         assert head.get_color() == figures.COLOURS["ldm_post"]
         bars, (band,) = axis.patches[:-1], axis.patches[-1:]
+        assert band.get_zorder() < bars[0].get_zorder()  # else the bars would be darker inside
         assert sum(bar.get_height() for bar in bars) == 20
         assert band.get_bbox().x1 == 0.2
         assert axis.get_title(loc="left") == METRIC_LABELS[name]
@@ -853,20 +1012,36 @@ def test_a_model_beyond_the_axis_of_a_noise_floor_is_an_arrow_with_its_distance(
     assert arrow.get_xdata()[0] < 0.85 and axis.texts[0].get_text() == "at 7"
 
 
-def test_groups_of_the_scorecard_begin_where_their_first_fact_stands():
-    axis = figures.scorecard(scorecard_rows("ldm_post")).axes[0]
-    shown = [text.get_text() for text in axis.get_xticklabels()]
-    edges = [line.get_xdata()[0] for line in axis.lines]
-    firsts = ("vol_sd_ratio", "max_drawdown_w1", "acf_mae", "skew")
-    assert edges == [shown.index(METRIC_LABELS[name]) for name in firsts]
-
-
 def test_a_copy_stands_at_distance_zero():
     made = {"gjr_fhs": windows(0), "ldm_post": windows(1)}
     axis = figures.memorisation(windows(0), made, windows(3)).axes[0]
     ends = {line.get_label(): line.get_xdata()[-1] for line in axis.lines}
     assert ends[figures.LABELS["gjr_fhs"]] < 1e-3
     assert ends[figures.LABELS["ldm_post"]] > 0.5
+    assert axis.get_legend() is None  # it is below, where no curve can be
+
+
+def test_curves_far_from_the_real_ones_are_cut_and_the_title_says_so():
+    band = {"acf_abs_mae": np.linspace(0, 0.3, 200).reshape(10, 20)}
+    wild = np.where(np.arange(4000).reshape(80, 50) % 1009 == 0, 1.0, windows(1))
+    figure = figures.stylised_facts({"real_train": windows(0), "timegan": wild}, band)
+    *_, horizon = figure.axes
+    real = np.abs(horizon.lines[0].get_ydata()).max()
+    assert horizon.get_title(loc="left") == "kurtosis of sums (axis cut)"
+    assert horizon.get_ylim()[1] == pytest.approx(3 * real) < horizon.lines[1].get_ydata().max()
+    alone = figures.stylised_facts({"real_train": windows(0)}, band)
+    assert not any("cut" in axis.get_title(loc="left") for axis in alone.axes)
+    assert legend_of(figure) == ["95 % of copies of history", *(figures.LABELS[n] for n in ("real_train", "timegan"))]
+
+
+def test_points_of_a_map_of_latents_have_the_colour_of_their_vix():
+    vix = np.linspace(9, 82, 200)
+    for figure, count in ((figures.latent_map(latents(), vix, shown=100), 2),):
+        for axis in figure.axes[:count]:
+            (points,) = axis.collections
+            np.testing.assert_allclose(points.get_array(), vix[np.linspace(0, 199, 100).astype(int)])
+            assert points.get_cmap().name == figures.style.SEQUENTIAL
+        assert figure.axes[-1].get_ylabel() == "VIX at the window's end (index points)"
 
 
 def legend_of(figure: Figure) -> list[str]:
@@ -920,25 +1095,44 @@ def test_a_card_of_equal_losses_can_be_drawn():
     figures.scenario_card({model: np.full_like(each, 0.9) for model, each in values.items()}, risks).canvas.draw()
 
 
-def test_losses_are_drawn_against_the_vix_for_each_seed_and_dotted_where_extrapolated():
+def test_losses_are_drawn_against_the_vix_as_mean_and_range_of_seeds():
     rows = loss_rows()
     figure = figures.losses_against_vix(rows, [0.1, 0.25])
+    assert "after 50 days" in figure.axes[0].get_ylabel()
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["long index", "volatility target"]
     for axis, name in zip(figure.axes, ("long", "vol_target"), strict=True):
         *curves, low, high = axis.lines
         assert [limit.get_ydata() for limit in (low, high)] == [[10, 10], [25, 25]]
-        groups = rows[rows["portfolio"] == name].groupby(["model", "seed"], sort=False)
-        for number, ((model, _), group) in enumerate(groups):
-            solid, dotted = curves[2 * number : 2 * number + 2]
-            assert (solid.get_linestyle(), dotted.get_linestyle()) == ("-." if model == "gjr_fhs" else "-", ":")
-            assert solid.get_color() == dotted.get_color() == figures.COLOURS[model]
-            shown = group[~group["extrapolated"]]
-            assert len(shown) == (3 if model == "gjr_fhs" else 2)
-            np.testing.assert_allclose(solid.get_xydata(), np.column_stack([shown["target_vix"], 100 * shown["es_99"]]))
-            np.testing.assert_allclose(dotted.get_xydata(), np.column_stack([group["target_vix"], 100 * group["es_99"]]))
-    named = [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"], "loss limits", "beyond the training VIX"]
-    assert legend_of(figure) == named  # a seed is no model, a limit is named once
-    assert legend_of(figures.losses_against_vix(rows.assign(extrapolated=False), [0.1])) == named[:-1]
+        for line, (model, group) in zip(curves, rows[rows["portfolio"] == name].groupby("model", sort=False), strict=True):
+            assert line.get_linestyle() == ("-." if model == "gjr_fhs" else "-")
+            assert line.get_color() == figures.COLOURS[model]
+            mean = 100 * group.groupby("target_vix")["es_99"].mean()
+            np.testing.assert_allclose(line.get_xydata(), mean.reset_index())
+        ends = 100 * rows[(rows["portfolio"] == name) & (rows["target_vix"] == 40)].groupby("model")["es_99"].agg(
+            ["min", "max"]
+        )
+        band = axis.collections[0].get_paths()[0].vertices
+        assert set(band[band[:, 0] == 40, 1]) == set(ends.loc["cond_ldm_normalised"])
+        (beyond,) = axis.patches
+        assert (beyond.get_x(), beyond.get_x() + beyond.get_width()) == (40, axis.get_xlim()[1])
+    limits, beyond, seeds = "loss limits", "beyond the VIX of training", "range of seeds"
+    named = [figures.LABELS["cond_ldm_normalised"], figures.LABELS["gjr_fhs"], limits]
+    assert legend_of(figure) == [*named, beyond, seeds]  # a seed is no model, a limit is named once
+    assert legend_of(figures.losses_against_vix(rows.assign(extrapolated=False), [0.1])) == [*named, seeds]
+    assert legend_of(figures.losses_against_vix(rows[rows["seed"] == 0], [0.1])) == [*named, beyond]
+
+
+def test_a_portfolio_of_which_all_models_say_the_same_is_named_and_not_drawn():
+    rows = loss_rows()
+    bounded = rows.assign(es_99=rows["es_99"].where(rows["portfolio"] == "long", 0.0005 * rows["target_vix"]))
+    bounded["portfolio"] = bounded["portfolio"].replace("vol_target", "protective_put")
+    figure = figures.losses_against_vix(bounded, [0.1])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["long index"]
+    assert "on the protective put, which is not drawn" in figure.caption
+    assert "not drawn" not in figures.losses_against_vix(rows, [0.1]).caption
+    alone = bounded[bounded["model"] == "gjr_fhs"]  # nobody to agree with
+    assert len(figures.losses_against_vix(alone, []).axes) == 2
+    assert len(figures.losses_against_vix(bounded[bounded["portfolio"] == "protective_put"], []).axes) == 1
 
 
 def test_a_portfolio_without_a_label_keeps_its_name():
@@ -949,36 +1143,38 @@ def test_a_portfolio_without_a_label_keeps_its_name():
 
 def test_exceedances_mark_the_days_below_the_value_at_risk():
     outcome, forecasts = var_forecasts()
-    figure = figures.exceedances(DAYS, outcome, forecasts, title="1 day, 1 %")
-    (axis,) = figure.axes
-    assert axis.get_title(loc="left") == "1 day, 1 %"
+    figure = figures.exceedances(DAYS, outcome, forecasts, level=0.05)
+    axis, strip = figure.axes
+    assert axis.get_title(loc="left") == "value at risk at 5 %, 1 day ahead"
+    assert "about 3 is right" in strip.get_title(loc="left") and "about 3 hits on these 60 days" in " ".join(
+        figure.caption.split()
+    )
     real, *lines = axis.lines
     np.testing.assert_allclose(real.get_ydata(), 100 * outcome)
     np.testing.assert_array_equal(real.get_xdata(), DAYS)
-    assert legend_of(figure) == ["what followed", "GJR-FHS: 4 below", "500-day history: 3 below"]
-    heights, days = [], {"gjr_fhs": [3, 20, 40, 59], "hs_500": [3, 40, 59]}
-    for line, ticks, (model, quantile) in zip(lines, axis.collections, forecasts.items(), strict=True):
+    assert legend_of(figure) == ["what followed", "GJR-FHS", "500-day history"]
+    assert [label.get_text() for label in strip.get_yticklabels()] == ["4 hits", "3 hits"]
+    days = {"gjr_fhs": [3, 20, 40, 59], "hs_500": [3, 40, 59]}
+    for row, (line, ticks, (model, quantile)) in enumerate(zip(lines, strip.collections, forecasts.items(), strict=True)):
         np.testing.assert_allclose(line.get_ydata(), 100 * quantile)
         assert line.get_color() == figures.COLOURS[model]
         assert to_rgb(ticks.get_edgecolor()[0, :3]) == to_rgb(figures.COLOURS[model])
         places, height = np.asarray(ticks.get_offsets()).T
         np.testing.assert_allclose(places, mpl.dates.date2num(DAYS[days[model]]))
-        assert np.ptp(height) == 0
-        heights.append(height[0])
-    assert len(set(heights)) == 2  # a row for each model
-    assert max(heights) < 100 * min(outcome.min(), *(each.min() for each in forecasts.values()))  # below all lines
+        assert set(height) == {row}
 
 
 def test_a_model_that_is_never_exceeded_has_no_tick():
-    (axis,) = figures.exceedances(DAYS, np.zeros(60), {"gjr_fhs": np.full(60, -0.02)}).axes
-    assert [len(ticks.get_offsets()) for ticks in axis.collections] == [0]
+    _, strip = figures.exceedances(DAYS, np.zeros(60), {"gjr_fhs": np.full(60, -0.02)}, level=0.01).axes
+    assert [len(ticks.get_offsets()) for ticks in strip.collections] == [0]
+    assert [label.get_text() for label in strip.get_yticklabels()] == ["0 hits"]
 
 
 def test_history_is_drawn_in_the_fan_of_its_own_name():
     figure = figures.history_fans(happened(), fans())
-    colours = {"train": "#0072B2", "test": "#D55E00"}
+    colours = figures.style.SPLIT_COLOURS
     titles = [axis.get_title(loc="left") for axis in figure.axes]
-    assert titles == ["Sep 2008, VIX 25\n(train)", "Mar 2020, VIX 62\n(test)"]
+    assert titles == ["Sep 2008\nVIX 25\ntrain", "Mar 2020\nVIX 62\ntest"]
     for axis, episode in zip(figure.axes, happened(), strict=True):
         (path,) = axis.lines
         days = len(episode["log_returns"])
@@ -991,7 +1187,8 @@ def test_history_is_drawn_in_the_fan_of_its_own_name():
             assert (corners[:, 0].min(), corners[:, 0].max()) == (1, 50)  # the whole fan, however short the path
             for edge in np.quantile(levels, [low, high], axis=0):
                 assert np.isclose(corners[:, 1], edge[24]).any()
-    assert sorted(legend_of(figure)) == sorted(["1–99 %", "5–95 %", "25–75 %", "train", "test"])
+    bands = ["1–99 % of windows", "5–95 % of windows", "25–75 % of windows"]
+    assert sorted(legend_of(figure)) == sorted([*bands, "what happened, train", "what happened, test"])
     (legend,) = figure.legends
     shades = [handle.get_alpha() for handle in legend.legend_handles[:3]]
     assert shades == pytest.approx([0.15, 1 - 0.85 * 0.75, 1 - 0.85 * 0.75 * 0.65])  # as dark as bands over one another
@@ -999,11 +1196,14 @@ def test_history_is_drawn_in_the_fan_of_its_own_name():
 
 def test_long_horizons_show_the_laws_of_real_and_chained_windows():
     given = long_samples()
-    axes = np.reshape(figures.long_horizons(given).axes, (2, 3))
+    figure = figures.long_horizons(given)
+    axes = np.reshape(figure.axes, (2, 3))
     outcomes = [metrics.realised_vol, metrics.max_drawdown, lambda w: w.sum(axis=1)]
     labels = ["realised volatility (% per day)", "maximum drawdown (%)", "cumulative log-return (%)"]
     for row, (days, samples) in zip(axes, given.items(), strict=True):
-        assert row[0].get_ylabel() == f"{days} days"
+        assert row[0].get_ylabel() == "density (per %)"
+        assert [axis.get_title(loc="left") for axis in row] == 3 * [f"{days} days"]
+        assert all(len(axis.get_yticks()) > 1 for axis in row)
         assert [axis.get_xlabel() for axis in row] == labels
         for axis, outcome in zip(row, outcomes, strict=True):
             assert [line.get_color() for line in axis.lines] == ["#000000", figures.COLOURS["cond_ldm_normalised"]]
@@ -1012,13 +1212,15 @@ def test_long_horizons_show_the_laws_of_real_and_chained_windows():
                 assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
                 values = 100 * outcome(sample)
                 assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(values.mean(), abs=0.2 * values.std())
-    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["real (train)", "chained windows"]
+    assert legend_of(figure) == ["real (train)", "chained windows"]
+    assert "over 100 and 250 days" in " ".join(figure.caption.split())
 
 
 def test_walking_forward_shows_losses_added_up_over_the_days_of_their_forecasts():
     gaps = loss_gaps()
     figure = figures.walk_forward(DAYS, gaps)
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["1 day ahead, 1 %", "10 days ahead, 1 %"]
+    assert "falling is better" in figure.axes[0].get_ylabel()
     for axis, models in zip(figure.axes, gaps.values(), strict=True):
         zero, *lines = axis.lines
         assert list(zero.get_ydata()) == [0, 0]
@@ -1071,24 +1273,23 @@ def test_the_data_of_a_figure_are_what_is_seen(tmp_path):
     figures.save(figures.acf(given, max_lag=12), tmp_path / "figures/fig")
     rows = pd.read_csv(tmp_path / "figdata/fig.csv")
     for model, sample in given.items():
-        shown = rows[(rows["panel"] == "2: autocorrelation of |r|") & (rows["series"] == figures.LABELS[model])]
+        shown = rows[(rows["panel"] == "2: sizes: autocorrelation of |r|") & (rows["series"] == figures.LABELS[model])]
         assert list(shown["x"]) == list(range(1, 13))
         np.testing.assert_allclose(shown["y"], metrics.pooled_acf(np.abs(sample), max_lag=12), rtol=1e-5)
         assert set(shown["colour"]) == {figures.COLOURS[model].lower()}
 
 
 def test_data_of_bars_points_bands_and_maps_are_there(tmp_path):
-    kinds = {"stress_share": "bar", "latent_space": "point", "fan": "band", "sweep": "map", "scorecard": "map"}
+    kinds = {"stress_share": "bar", "latent_space": "point", "fan": "band", "sweep": "line", "scorecard": "map"}
     for name, kind in kinds.items():
         figures.save(DRAWN[name][0](), tmp_path / f"figures/{name}")
         assert kind in set(pd.read_csv(tmp_path / f"figdata/{name}.csv")["kind"])
     bars = pd.read_csv(tmp_path / "figdata/stress_share.csv").query("kind == 'bar'")
     assert list(bars["series"].unique()) == ["train", "validation", "test"]
     assert set(bars["x"]) == {"≥ 20", "≥ 30", "≥ 40"}
-    cells = pd.read_csv(tmp_path / "figdata/sweep.csv").query("panel == '1: VIX 15, w = 1'")
-    found = {(row.x, row.y): row.value for row in cells.itertuples()}
-    for temperature, scale in itertools.product((1.0, 1.4), (0.5, 1.0, 2.0)):
-        assert found[temperature, scale] == pytest.approx(sweep_ratio(15.0, 1.0, temperature, scale), rel=1e-4)
+    points = pd.read_csv(tmp_path / "figdata/sweep.csv").query("panel == '1: VIX 15' and series == 'w = 2'")
+    ratio = [sweep_ratio(15.0, 2.0, temperature, 0.5) for temperature in (1.0, 1.4)]
+    np.testing.assert_allclose(points[["x", "y"]].astype(float), np.column_stack([(1.0, 1.4), ratio]), rtol=1e-4)
 
 
 def test_the_lines_of_a_panel_can_be_told_apart(tmp_path):
@@ -1098,9 +1299,9 @@ def test_the_lines_of_a_panel_can_be_told_apart(tmp_path):
     assert (lines.groupby(["panel", "item"]).size() == 50).all()
     assert (lines.groupby(["panel", "item"])["x"].apply(lambda x: x.is_monotonic_increasing)).all()
     figures.save(DRAWN["headline"][0](), tmp_path / "figures/headline")
-    first = pd.read_csv(tmp_path / "figdata/headline.csv").query("panel == '1: 5–95 % (solid), 1–99 % (dashed)'")
-    assert set(first["line"]) == {"-", "--"}
-    assert first["item"].nunique() == 3 * 4
+    first = pd.read_csv(tmp_path / "figdata/headline.csv").query("panel == '1: paths: the central 90 %'")
+    assert set(first.query("kind == 'line'").groupby("series")["item"].nunique()) == {2}
+    assert len(set(first.query("kind == 'band'")["item"])) == 1
 
 
 def test_hollow_points_have_the_colour_of_their_edge(tmp_path):
@@ -1174,12 +1375,12 @@ def test_days_and_names_of_an_axis_are_told(tmp_path):
     days = pd.read_csv(tmp_path / "figdata/price_history.csv")["x"]
     assert list(days[:2]) == ["2000-01-03", "2000-01-04"]
     cells = pd.read_csv(tmp_path / "figdata/scorecard.csv").query("kind == 'map'")
-    assert set(cells["y"]) == {figures.LABELS[name] for name in ("gjr_fhs", "ldm_post")}
+    assert set(cells["x"]) == {figures.LABELS[name] for name in ("gjr_fhs", "ldm_post")}
     rows = scorecard_rows("gjr_fhs", "ldm_post").set_index(["model", "metric"])
     rows = rows["distance"] / rows["floor_p95"]  # in bands
     for cell in cells.itertuples():
-        (metric,) = (key for key, label in METRIC_LABELS.items() if label == cell.x)
-        (model,) = (key for key, label in figures.LABELS.items() if label == cell.y)
+        (metric,) = (key for key, label in METRIC_LABELS.items() if label == cell.y)
+        (model,) = (key for key, label in figures.LABELS.items() if label == cell.x)
         assert cell.value == pytest.approx(rows[model, metric])
     assert "1 % quantile" in set(pd.read_csv(tmp_path / "figdata/forest.csv")["y"])
 
