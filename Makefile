@@ -10,6 +10,7 @@
 #   make figures               draws the figures of a finished run again: ONLY=fig07_fan WIDTH=3.4 FORMAT=pdf,svg TO=folder
 #   make compare               holds the tables of a run against the committed ones
 #   make test-hand             steps through every chapter in a real JupyterLab, with Chromium
+#   make test-latex            sets the article with every figure and table of PROFILE, and each table alone, with pdflatex
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
 #   make help                  lists these commands and the variables
@@ -42,7 +43,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: help reproduce quick walkforward figures compare test test-hand check yahoo lab bench unlock clean
+.PHONY: help reproduce quick walkforward figures compare test test-hand test-latex check yahoo lab bench unlock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p; s/^\([A-Z_]*\) *?= */  \1 = /p; /^BIN/q' Makefile
@@ -89,6 +90,9 @@ compare: .venv/installed
 test-hand: .venv/installed
 	$(BIN)/python -m pip install --quiet playwright
 	$(BIN)/python tests/walk_lab.py
+
+test-latex: .venv/installed
+	$(BIN)/python tests/latex.py "figures/$(PROFILE)"
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py
