@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axis import Axis
+from matplotlib.category import StrCategoryLocator
 from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.dates import DateLocator, num2date
 from matplotlib.figure import Figure
@@ -134,10 +135,11 @@ def named(axis: Axis, positions: np.ndarray) -> np.ndarray | list[str]:
     if isinstance(axis.get_major_locator(), DateLocator):
         return [f"{day:%Y-%m-%d}" for day in num2date(positions)]
     ticks = np.asarray(axis.get_ticklocs())
-    is_named = isinstance(axis.get_major_locator(), FixedLocator)  # asked of the formatter: shared axes hide their labels
+    fixed = FixedLocator | StrCategoryLocator
+    is_named = isinstance(axis.get_major_locator(), fixed)  # asked of the formatter: shared axes hide their labels
     texts = axis.get_major_formatter().format_ticks(ticks) if is_named else []
     if any(text and text != f"{tick:g}" for text, tick in zip(texts, ticks, strict=bool(texts))):
-        return [texts[int(np.abs(ticks - position).argmin())] for position in positions]
+        return [texts[int(np.abs(ticks - position).argmin())].replace("\n", " ") for position in positions]
     return positions
 
 
@@ -155,7 +157,7 @@ def shapes(axis):
     for line in axis.lines:
         if line.get_transform().contains_branch(axis.transData):
             points = np.column_stack([line.get_xdata(orig=False), line.get_ydata(orig=False)])
-            yield "line", line, points, None
+            yield "point" if line.get_linestyle() == "None" else "line", line, points, None
     for group in axis.collections:
         array = group.get_array()
         if hasattr(group, "get_coordinates"):  # a map of rectangles

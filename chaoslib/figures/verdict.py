@@ -1,30 +1,38 @@
 """Models against the noise floor."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
-from matplotlib.colors import BoundaryNorm
+import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.patches import Patch, Rectangle
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import (
     COLOURS,
+    DIVERGING,
     LABELS,
     ONE_COLUMN,
     PERCENT,
     TWO_COLUMNS,
     canvas,
+    empirical,
     legend_below,
     line_width,
     styled,
+    vix_bar,
+    vix_points,
 )
 
-BOUNDS = (0, 0.25, 0.5, 1, 2, 4, 8, 16)  # of a distance in bands
+NEAREST, BEYOND = 0.02, 30.0  # bands at which the axis of a forest ends
+DARK = 4.33  # bands from which a cell of the scorecard is dark
 FARTHEST = 4.0  # bands at which the axis of a noise floor is cut
+COPIES, BAND = "#CFCFCF", "#EBEBEB"  # greys of the copies of history and of their band
+FRAME = {"facecolor": "none", "edgecolor": "black", "linewidth": 0.9}
 METRIC_LABELS = {
     "std_ratio": "standard deviation",
     "q005_ratio": "0.5 % quantile",
@@ -80,197 +88,224 @@ GROUPS = {  # first metric of a group -> what the group is about
 }
 
 
-@styled("")
+@styled("""
+    Distances from history of copies of history (bars) and of models (pins), a panel a fact. A pin in the pale band is
+    no farther from history than 95 % of the copies, one left of the dashed line is nearer than the median copy; left is
+    better, and an arrow at the right end is a model beyond the axis, with its distance. Trained models are of {seeds},
+    by their mean distance.
+""")
 def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *, shown: list[str]) -> Figure:
     """The yardstick itself: distances of copies of history to history, and where models stand among them.
 
     copies : `NoiseFloor.distances`, a row a copy; table : rows of `scorecard` of the same reference; shown : metrics
     An axis ends at four bands, or with the farthest copy: models beyond stand at its end as arrows with their distance.
     """
-    figure, axes = canvas(1, len(shown), width=TWO_COLUMNS, height=2.5)
+    figure, axes = canvas(1, len(shown), width=TWO_COLUMNS, height=2.6)
     for axis, name in zip(axes, shown, strict=True):
         rows = table[table["metric"] == name].set_index("model")
         median, p95 = rows[["floor_median", "floor_p95"]].iloc[0]
         farthest = min(rows.loc[list(models), "distance"].max(), FARTHEST * p95)
         right = 1.06 * max(farthest, copies[name].max())
-        edges = np.linspace(0, right, 41)
-        counts, _, _ = axis.hist(copies[name], edges, color="#BBBBBB", label="copies of history")
-        axis.axvspan(0, p95, color="black", alpha=0.06, linewidth=0, label="95 % band of the copies")
+        bars = {"color": COPIES, "alpha": 1.0, "linewidth": 0, "label": "copies of history"}
+        sns.histplot(x=copies[name].to_numpy(), bins=np.linspace(0, right, 41), ax=axis, **bars)
+        top = max(bar.get_height() for bar in axis.patches)
+        axis.axvspan(0, p95, color=BAND, linewidth=0, zorder=0, label="95 % band of the copies")
         axis.axvline(median, color="black", linewidth=0.8, linestyle="--", label="median of the copies")
         for number, model in enumerate(models):
-            x, height = rows.loc[model, "distance"], counts.max() * (1.5 - 0.1 * number)
+            x, height = rows.loc[model, "distance"], top * (1.5 - 0.1 * number)
             axis.plot([x, x], [0, height], color=COLOURS[model], linewidth=1.0)
             axis.plot(x, height, "o", markersize=4, color=COLOURS[model], label=LABELS[model])
             if x > right:
                 axis.plot(0.98 * right, height, ">", markersize=5, color=COLOURS[model])
                 axis.text(0.94 * right, height, f"at {x:.2g}", ha="right", va="center", fontsize=6.5)
-        axis.set_xlim(0, right)
-        axis.set_ylim(0, 1.62 * counts.max())
+        axis.set(xlim=(0, right), ylim=(0, 1.62 * top), ylabel="")
         axis.set_title(METRIC_LABELS[name], loc="left")
-        axis.set_xlabel(f"distance ({DISTANCE_UNITS[name]})")
+        axis.set_xlabel(f"distance ({DISTANCE_UNITS[name]}),\nlower is better")
     axes[0].set_ylabel("number of copies")
     legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=4)
     return figure
 
 
-@styled("")
+@styled(
+    """
+    Distance from history of each model (columns) on each fact (rows), in bands: 1 is the distance that 95 % of the
+    copies of history stay within, and lower is better. Blue lies inside the band; red, with a frame, lies
+    outside.{tail} Trained models are of {seeds}, by their mean distance.
+    """,
+    letters=False,
+)
 def scorecard(table: pd.DataFrame) -> Figure:
-    """Heat map of distances in bands, distance / floor_p95, models by metrics; a frame marks those beyond one.
+    """Heat maps of distances in bands, distance / floor_p95, metrics by models; a frame marks those beyond one.
 
-    table : rows of `scorecard` of one reference. White lines part the groups of metrics, named above.
+    table : rows of `scorecard` of one reference; one map for each group of metrics, under its name
     """
     models = [name for name in LABELS if name in set(table["model"])]
-    names = [name for name in METRIC_LABELS if name in set(table["metric"])]
-    bands = table.assign(bands=table["distance"] / table["floor_p95"])
-    bands = bands.pivot(index="model", columns="metric", values="bands").loc[models, names].to_numpy()
-    figure, (axis,) = canvas(1, 1, width=TWO_COLUMNS, height=1.6 + 0.22 * len(models))
-    norm = BoundaryNorm(BOUNDS, 256, extend="max")
-    image = axis.pcolormesh(np.minimum(bands, 999), cmap="cividis_r", norm=norm, edgecolors="white", linewidth=0.5)
-    for (row, column), value in np.ndenumerate(bands):
-        text = "∞" if np.isinf(value) else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
-        ink = "white" if value > 2 else "black"
-        axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6, color=ink)
-        if value > 1:
-            corner, size = (column + 0.11, row + 0.13), (0.78, 0.74)  # apart from the frames of its neighbours
-            axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#D55E00", linewidth=0.8, zorder=3))
-    axis.set_yticks(np.arange(len(models)) + 0.5, [LABELS[name] for name in models])
-    axis.set_xticks(np.arange(len(names)) + 0.5, [METRIC_LABELS[name] for name in names], rotation=60, ha="right")
-    axis.tick_params(length=0, labelsize=6.5)
-    axis.invert_yaxis()
-    for column, name in enumerate(names):
-        if name in GROUPS:
-            if column:
-                axis.axvline(column, color="white", linewidth=2.5)
-            axis.text(column + 0.05, -0.12, GROUPS[name], ha="left", va="bottom", fontsize=6, color="#555555")
-    axis.set_xlabel("fact")
-    title = "distance in bands: 1 is where the band of the copies of history ends; framed: outside"
-    title += "\n∞: a sample without such a tail" * bool(np.isinf(bands).any())
-    axis.set_title(title + "\n", loc="left")
-    bar = figure.colorbar(image, ax=axis, ticks=BOUNDS, format="%g", fraction=0.03, pad=0.01)
-    bar.set_label("distance in bands")
+    groups = grouped(table["metric"])
+    bands = table.assign(bands=table["distance"] / table["floor_p95"]).pivot(index="metric", columns="model", values="bands")
+    words = bands.map(lambda value: "∞" if np.isinf(value) else f"{value:.2f}" if value < 9.995 else f"{value:.0f}")
+    height, sizes = 1.1 + 0.145 * len(bands) + 0.2 * len(groups), [len(names) for names in groups.values()]
+    figure, axes = canvas(len(groups), 1, width=TWO_COLUMNS, height=height, height_ratios=sizes)
+    is_wide = figure.get_figwidth() > 0.75 * len(models)
+    heads = [textwrap.fill(LABELS[name], 10 if is_wide else 99, break_on_hyphens=False) for name in models]
+    look = {
+        "cmap": DIVERGING,
+        "center": 1,
+        "vmin": 0,
+        "vmax": 5,
+        "linewidths": 0.5,
+        "fmt": "",
+        "annot_kws": {"fontsize": 6.5},
+    }
+    for axis, (about, names) in zip(axes, groups.items(), strict=True):
+        part, text = bands.loc[names, models].to_numpy(), words.loc[names, models].to_numpy() if is_wide else None
+        ticks = {"xticklabels": heads, "yticklabels": [METRIC_LABELS[name] for name in names]}
+        sns.heatmap(np.minimum(part, 999), ax=axis, annot=text, cbar=False, **look, **ticks)
+        for ink, value in zip(axis.texts, part.ravel(), strict=False):
+            ink.set_color("white" if value > DARK else "black")
+        for row, column in np.argwhere(part > 1):
+            corner, size = (column + 0.04, row + 0.07), (0.92, 0.86)  # apart from the frames of its neighbours
+            axis.add_patch(Rectangle(corner, *size, **FRAME))
+        axis.set_title(about, loc="left", fontsize=7, fontstyle="italic", y=1.0, pad=3)
+        axis.tick_params(length=0, labelsize=6.5, labelbottom=False, labelrotation=0)
+    axes[0].tick_params(axis="x", labeltop=True, labelrotation=0 if is_wide else 90, pad=14)
+    bar = figure.colorbar(axes[0].collections[0], ax=list(axes), extend="max", fraction=0.03, pad=0.01)
+    bar.set_label("distance / end of the 95 % band (lower is better)")
+    figure.said["tail"] = " ∞ marks a sample that has no such tail." * bool(np.isinf(bands).any(axis=None))
+    legend_below(figure, [Patch(**FRAME)], ["outside the band of the copies"], ncols=1)
     return figure
 
 
-@styled("")
+def grouped(shown: pd.Series) -> dict[str, list[str]]:
+    """Names of metrics in the order of `METRIC_LABELS`, under what their group is about."""
+    groups, about = {}, ""
+    for name in METRIC_LABELS:
+        about = GROUPS.get(name, about)
+        if name in set(shown):
+            groups.setdefault(about, []).append(name)
+    return groups
+
+
+@styled("""
+    Distance from history of each model on each fact, in bands: a point on grey is no farther from history than 95 % of
+    its copies, one left of the tick is nearer than the median copy, and an arrow is a point beyond the axis. A line is
+    the interval over histories that might have been: one that begins right of the grey is a gap that hardly any of them
+    would close. Trained models are of {seeds}, by their mean distance.
+""")
 def forest(table: pd.DataFrame, models: list[str]) -> Figure:
     """Distance of each metric in bands, distance / floor_p95, with its interval over histories; grey: inside the band.
 
-    table : rows of `scorecard` of one reference. A tick marks the median copy. Points beyond an axis' end are arrows there.
+    table : rows of `scorecard` of one reference; its first group of metrics stands left
     """
-    names = [name for name in METRIC_LABELS if name in set(table["metric"])]
-    columns = np.array_split(names, 2)
-    low, high = 0.02, 30.0
-    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=1.0 + 0.32 * len(columns[0]))
-    for axis, group in zip(axes, columns, strict=True):
-        for row, name in enumerate(group):
-            rows = table[table["metric"] == name].set_index("model")
-            p95 = rows["floor_p95"].iloc[0]
-            axis.barh(row, 1.0, height=0.9, color="#E8E8E8", zorder=0)
-            axis.plot([rows["floor_median"].iloc[0] / p95] * 2, [row - 0.45, row + 0.45], color="grey", linewidth=0.6)
-            for offset, model in zip(np.linspace(-0.32, 0.32, len(models)), models, strict=True):
-                ends = np.clip(rows.loc[model, ["ci_low", "ci_high"]].to_numpy(float) / p95, low, high)
-                axis.plot(ends, [row + offset] * 2, color=COLOURS[model], linewidth=0.9)
-                bands = rows.loc[model, "distance"] / p95
-                shape = {"marker": "o", "markersize": 2.6} if low <= bands <= high else {"marker": "<", "markersize": 3.4}
-                shape |= {"marker": ">"} if bands > high else {}
-                at = np.clip(bands, 1.08 * low, high / 1.08) if shape["marker"] != "o" else bands
-                axis.plot(at, row + offset, color=COLOURS[model], linestyle="", label=LABELS[model], **shape)
-        axis.set_xscale("log")
-        axis.set_xlim(low, high)
+    first, *others = groups = grouped(table["metric"])
+    panels = {first: groups[first], "other facts": [name for about in others for name in groups[about]]}
+    figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=1.1 + 0.3 * max(map(len, panels.values())))
+    bands = table.set_index(["model", "metric"])[["distance", "ci_low", "ci_high", "floor_median"]]
+    bands = bands.div(table["floor_p95"].to_numpy(), axis=0).clip(upper=9 * BEYOND)
+    for axis, (about, names) in zip(axes, panels.items(), strict=True):
+        rows = np.arange(len(names))
+        axis.barh(rows, 1.0, height=0.9, color=BAND, zorder=0, label="inside the band")
+        median = bands.loc[models[0]].loc[names, "floor_median"]
+        axis.plot(median, rows, "|", color="black", markersize=18, markeredgewidth=0.7, zorder=1, label="median copy")
+        for y, model in zip(np.linspace(-0.32, 0.32, len(models))[:, None] + rows, models, strict=True):
+            x, low, high, _ = bands.loc[model].loc[names].to_numpy().T
+            axis.hlines(y, low, high, color=COLOURS[model], linewidth=0.9)
+            for marker, here in (("o", (x >= NEAREST) & (x <= BEYOND)), ("<", x < NEAREST), (">", x > BEYOND)):
+                if here.any():
+                    at, size = x[here].clip(NEAREST, BEYOND), 2.8 if marker == "o" else 4
+                    axis.plot(at, y[here], marker, color=COLOURS[model], markersize=size, clip_on=False, label=LABELS[model])
+        axis.set(xscale="log", xlim=(NEAREST, BEYOND), ylim=(len(names) - 0.45, -0.55))
         axis.set_xticks([0.03, 0.1, 0.3, 1, 3, 10], ["0.03", "0.1", "0.3", "1", "3", "10"])
         axis.minorticks_off()
-        axis.set_yticks(range(len(group)), [METRIC_LABELS[name] for name in group])
-        axis.set_ylim(len(group) - 0.45, -0.55)
-        axis.set_xlabel("distance in bands")
-    axes[0].set_title("grey: inside the band; tick: median copy; line: interval over histories", loc="left")
-    points = [Line2D([], [], color=COLOURS[model], marker="o", markersize=3.5, linewidth=0.9) for model in models]
-    legend_below(figure, points, [LABELS[model] for model in models], ncols=len(models))
+        axis.set_yticks(rows, [METRIC_LABELS[name] for name in names])
+        axis.set_title(about, loc="left")
+        axis.set_xlabel("distance in bands (lower is better)")
+    line = {"color": "black", "linewidth": 0.9}
+    swatches = {LABELS[model]: Line2D([], [], **line | {"color": COLOURS[model]}, marker="o", ms=3.5) for model in models}
+    swatches |= {"inside the band": Patch(color=BAND), "interval over histories": Line2D([], [], **line)}
+    for label, marker, size in (("median copy", "|", 9), ("beyond the axis", ">", 4)):
+        swatches[label] = Line2D([], [], color="black", linestyle="", marker=marker, markersize=size)
+    legend_below(figure, list(swatches.values()), list(swatches), ncols=5)
     return figure
 
 
-@styled("")
+@styled(r"""
+    Four facts of daily returns: how often a day falls by more than some percent (a), the autocorrelation of $|r|$ (b;
+    grey: 95 % of copies of history), the correlation of a return with the squared return $k$ days later (c), and the
+    excess kurtosis of returns summed over a horizon (d). A model that has a fact lies on the black line of real
+    windows, as far as the axes go. Trained models are of {seed}.
+""")
 def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) -> Figure:
     """Tails of falls, memory of |r|, leverage by lag, and kurtosis against the horizon.
 
     band : `acf_abs_mae` (copies, lags), autocorrelations of |r| of copies of history, drawn as their central 95 %
-    The axis of leverage is cut at twice the largest value of the first sample, the real one.
+    The axes of leverage and kurtosis are cut at two and three times the largest value of the first sample, the real one.
     """
-    figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.4, breaks=True)
-    shares = np.geomspace(2e-4, 0.3, 60)
-    for name, windows in samples.items():
-        style = {"color": COLOURS[name], "linewidth": line_width(name)}
-        tails.loglog(-PERCENT * np.quantile(windows, shares), shares, label=LABELS[name], **style)
-        memory.plot(np.arange(1, 21), metrics.pooled_acf(np.abs(windows)), **style)
-        leverage.plot(np.arange(1, 11), metrics.leverage_by_lag(windows), **style)
-        days = [1, 2, 5, 10, 25]
-        horizon.plot(days, [metrics.excess_kurtosis(metrics.horizon_returns(windows, n)) for n in days], marker=".", **style)
+    figure, (tails, memory, leverage, horizon) = canvas(2, 2, width=TWO_COLUMNS, height=4.6, breaks=True)
+    shares, days, lags = np.geomspace(2e-4, 0.3, 60), [1, 2, 5, 10, 25], np.arange(1, 21)
     low, high = np.quantile(band["acf_abs_mae"], [0.025, 0.975], axis=0)
-    memory.fill_between(np.arange(1, 21), low, high, color="black", alpha=0.12, linewidth=0)
-    tails.set_title("tail of falls", loc="left")
-    tails.set_xlabel("fall of a day (%)")
-    tails.set_ylabel("share of days beyond")
-    for name in ("x", "y"):
-        getattr(tails, f"{name}axis").set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    memory.set_title("autocorrelation of |r|; grey: 95 % of copies of history", loc="left")
-    memory.set_xlabel("lag (days)")
-    memory.set_ylabel("autocorrelation")
-    real = np.abs(metrics.leverage_by_lag(next(iter(samples.values())))).max()
-    low, high = leverage.get_ylim()
-    leverage.set_ylim(max(low, -2 * real), min(high, 2 * real))
-    cut = " (axis cut)" * bool(low < -2 * real or high > 2 * real)
-    leverage.set_title(f"leverage: do falls announce volatility?{cut}", loc="left")
-    leverage.set_xlabel("lag k (days)")
-    leverage.set_ylabel("corr(r$_t$, r$^2_{t+k}$)")
-    horizon.set_title("excess kurtosis of summed returns; axis cut at 25", loc="left")
-    horizon.set_xlabel("horizon (days)")
-    horizon.set_ylabel("excess kurtosis")
+    memory.fill_between(lags, low, high, color=BAND, linewidth=0, zorder=0, label="95 % of copies of history")
+    for name, windows in samples.items():
+        style = {"color": COLOURS[name], "linewidth": line_width(name), "label": LABELS[name]}
+        tails.loglog(-PERCENT * np.quantile(windows, shares), shares, **style)
+        memory.plot(lags, metrics.pooled_acf(np.abs(windows)), **style)
+        leverage.plot(lags[:10], metrics.leverage_by_lag(windows), **style)
+        horizon.plot(days, [metrics.excess_kurtosis(metrics.horizon_returns(windows, n)) for n in days], marker=".", **style)
     horizon.set_xscale("log")
     horizon.set_xticks(days, [str(n) for n in days])
     horizon.minorticks_off()
-    horizon.set_ylim(-0.5, 25)
-    for axis in (memory, leverage):
-        axis.axhline(0, color="grey", linewidth=0.5)
-    legend_below(figure, *tails.get_legend_handles_labels(), ncols=3)
+    for axis in (tails.xaxis, tails.yaxis):
+        axis.set_major_formatter("{x:g}")
+    for axis, title, x, y, times in (
+        (tails, "tail of falls", "fall of a day (%)", "share of days beyond", np.inf),
+        (memory, "memory of |r|", "lag (days)", "autocorrelation of |r|", np.inf),
+        (leverage, "leverage", "lag $k$ (days)", "corr($r_t$, $r^2_{t+k}$)", 2),
+        (horizon, "kurtosis of sums", "horizon (days)", "excess kurtosis", 3),
+    ):
+        (low, high), limit = axis.get_ylim(), times * np.abs(axis.lines[0].get_ydata()).max()
+        is_cut = low < -limit or high > limit
+        axis.set(xlabel=x, ylabel=y, ylim=(max(low, -limit), min(high, limit)))
+        axis.set_title(f"{title} (axis cut)" if is_cut else title, loc="left")
+        if axis is not tails:
+            axis.axhline(0, color="grey", linewidth=0.5, zorder=0)
+    legend_below(figure, *memory.get_legend_handles_labels(), ncols=4)
     return figure
 
 
-@styled("")
+@styled("""
+    Latents of training windows, posterior means, in two dimensions: by their principal components (a), and by t-SNE,
+    which keeps neighbours near and whose coordinates mean nothing else (b). Where colour, the VIX at the window's end,
+    changes gradually, the encoder has put calm windows apart from wild ones. The VAE is of {seed}.
+""")
 def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed: int = 0) -> Figure:
     """Posterior means (N, D) of the training windows in two dimensions, by PCA and by t-SNE, coloured by VIX (N,)."""
     some = np.linspace(0, len(latents) - 1, min(shown, len(latents))).astype(int)
     z = (latents[some] - latents.mean(axis=0)) / latents.std(axis=0)
     figure, axes = canvas(1, 2, width=TWO_COLUMNS, height=2.9)
-    maps = {"PCA": PCA(2, random_state=seed), "t-SNE": TSNE(2, perplexity=30, init="pca", random_state=seed)}
+    maps = {"principal components": PCA(2, random_state=seed)}
+    maps["t-SNE"] = TSNE(2, perplexity=30, init="pca", random_state=seed)
     for axis, (name, how) in zip(axes, maps.items(), strict=True):
-        points = axis.scatter(
-            *how.fit_transform(z).T, c=np.log(vix[some]), s=4, cmap="cividis", linewidth=0, rasterized=True
-        )
-        axis.set_title("principal components (PCA)" if name == "PCA" else "neighbours kept near (t-SNE)", loc="left")
-        axis.set_xlabel("first coordinate")
-        axis.set_ylabel("second coordinate")
-        axis.set_xticks([])
-        axis.set_yticks([])
-    bar = figure.colorbar(points, ax=axes, ticks=np.log([10, 20, 40, 80]), pad=0.01)
-    bar.ax.set_yticklabels(["10", "20", "40", "80"])
-    bar.ax.minorticks_off()
-    bar.set_label("VIX at the window's end (index points)")
+        points = vix_points(axis, how.fit_transform(z), vix[some])
+        axis.set_title(name, loc="left")
+        axis.set(xlabel="first coordinate (no unit)", ylabel="second coordinate (no unit)", xticks=[], yticks=[])
+    vix_bar(figure, points, list(axes))
     return figure
 
 
-@styled("")
+@styled("""
+    Share of windows whose nearest training window, both standardised, is closer than a distance: 0 is a copy of a
+    training window up to its scale. A model whose curve lies on the black one draws windows as new as real windows that
+    were held out; a curve that rises further left belongs to a model that copies. Trained models are of {seed}.
+""")
 def memorisation(train: np.ndarray, samples: dict[str, np.ndarray], held_out: np.ndarray) -> Figure:
     """Share of windows whose nearest training window, both standardised, is closer than a distance; 0 is a copy."""
-    figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=2.8)
+    figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=3.0)
     dashes = ["-", "-", "-", (0, (5, 3)), "-", (0, (1, 1.5))]  # of curves that lie on each other, all can be seen
     for number, (name, windows) in enumerate({"held out": held_out, **samples}.items()):
-        ordered = np.sort(metrics.nearest_distances(train, windows))
-        style = {"color": COLOURS[name], "label": LABELS[name]} if name in COLOURS else {}
-        style = style | {"linestyle": dashes[number % len(dashes)], "linewidth": 1.3} if style else {}
-        style = style or {"color": "black", "label": "real, held out", "linewidth": 1.8}
-        axis.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), **style)
-    axis.set_xlabel("distance to the nearest training window")
-    axis.set_ylabel("share of windows closer")
-    axis.set_xlim(-0.02, 1.2)
-    axis.set_title("0: a copy of a training window, up to scale", loc="left")
-    axis.legend(loc="lower left", bbox_to_anchor=(0.03, 0.05))
+        look = {"color": COLOURS.get(name, "black"), "label": LABELS.get(name, "real, held out")}
+        look |= {"linewidth": 1.3 if name in COLOURS else 1.8, "linestyle": dashes[number % len(dashes)]}
+        empirical(axis, metrics.nearest_distances(train, windows), **look)
+    axis.set_title("are the windows new?", loc="left")
+    axis.set(xlabel="distance to the nearest training window (0: a copy)", ylabel="share of windows closer")
+    axis.set(xlim=(-0.02, None), ylim=(0, 1.02))
+    legend_below(figure, *axis.get_legend_handles_labels(), ncols=4)
     return figure
