@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from chaoslib.evaluation import metrics
 from chaoslib.figures.style import (
@@ -56,7 +56,7 @@ def memory(axis: Axes, windows: np.ndarray, *, max_lag: int = 20, **style) -> No
     """Pooled autocorrelation of the sizes of daily returns, at lags from one day."""
     values = metrics.pooled_acf(np.abs(windows), max_lag=max_lag)
     axis.plot(np.arange(1, len(values) + 1), values, **style)
-    axis.xaxis.set_major_locator(MultipleLocator(5))
+    axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[5, 10]))
 
 
 @styled(
@@ -88,11 +88,11 @@ def paths(
     columns = axes[0].get_gridspec().ncols
     for axis in axes[max(0, len(samples) - columns) : len(samples)]:  # the lowest panel of each column
         axis.tick_params(labelbottom=True)
+        axis.set_xlabel("day of the window")
     for axis in axes[len(samples) :]:
         axis.remove()
     handles = [Patch(color="grey", alpha=0.4, linewidth=0), Line2D([], [], color="black", linestyle="--", linewidth=0.9)]
     legend_below(figure, handles, ["central 90 % of the model's windows", "of the real ones it should resemble"], ncols=2)
-    figure.supxlabel("day of the window")
     figure.supylabel("cumulative log-return (%)")
     return figure
 
@@ -216,7 +216,7 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20, days: int = 0) -> 
         style = look(name) | {"label": LABELS[name], "marker": ".", "markersize": 3}
         left.plot(lags, metrics.pooled_acf(windows, max_lag=max_lag), **style)
         memory(right, windows, max_lag=max_lag, **style)
-    left.xaxis.set_major_locator(MultipleLocator(5))
+    left.xaxis.set_major_locator(MaxNLocator("auto", steps=[5, 10]))
     left.set_ylabel("autocorrelation")
     left.set_title("returns: autocorrelation of r", loc="left")
     right.set_title("sizes: autocorrelation of |r|", loc="left")

@@ -79,7 +79,7 @@ LABELS = {
     "vix_kernel_bootstrap": "VIX kernel bootstrap",
     "hs_500": "500-day history",
 }
-LINES = {"vix_scaled": "--", "gjr_fhs": "-."}  # two greens, told apart in black and white too
+LINES = {"vix_scaled": "--", "gjr_fhs": "-.", "block_bootstrap": ":"}  # two greens, and copies that lie on the real line
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SPLIT_COLOURS = {"train": "#5B5BE0", "val": "#C23B8F", "test": "#702010"}
 SPLIT_LINES = {"train": "-", "val": "--", "test": "-"}  # the first two colours are equally dark
@@ -150,10 +150,9 @@ def fit(figure: Figure) -> None:
     labels = [axis.get_ylabel() for axis in panels]
     for axis in panels:
         letters = int(axis.get_position().width * figure.get_figwidth() * 72 / (0.62 * STYLE["axes.titlesize"]))
-        axis.set_title(
-            "\n".join(textwrap.fill(line, letters) for line in axis.get_title(loc="left").splitlines()), loc="left"
-        )
-        axis.set_xlabel(textwrap.fill(axis.get_xlabel(), letters))
+        fill = functools.partial(textwrap.fill, width=letters, break_long_words=False)
+        axis.set_title("\n".join(map(fill, axis.get_title(loc="left").splitlines())), loc="left")
+        axis.set_xlabel(fill(axis.get_xlabel()))
         if axis.get_xlabel():
             axis.tick_params(labelbottom=True)  # the panel below, whose numbers it shared, may be another one now
         if isinstance(axis.xaxis.get_major_locator(), mdates.AutoDateLocator):
