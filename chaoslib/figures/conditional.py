@@ -35,7 +35,7 @@ def vix_axis(axis: Axes, levels: Sequence[int] = (10, 15, 20, 30, 40, 60, 80)) -
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     inside = [level for level in levels if low <= level <= high]
-    axis.set_xticks(inside, inside)
+    axis.set_xticks(inside, [f"{level:g}" for level in inside])
     axis.minorticks_off()
 
 
@@ -114,7 +114,7 @@ def volatility_against_vix(
             axis.plot(at_levels, low, at_levels, high, color=COLOURS[model], linestyle="--", linewidth=0.8)
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.set_yscale("log")
-        axis.set_yticks([5, 10, 20, 40, 80], [5, 10, 20, 40, 80])
+        axis.set_yticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
         vix_axis(axis)
         axis.set_xlabel(ANCHORS[at])
     axes[0].set_ylabel("realised volatility (% per year)")
@@ -155,7 +155,7 @@ def calibration(rows: pd.DataFrame) -> Figure:
         vix_axis(axis, known["target_vix"].unique())
         counts = known.groupby("target_vix")["n_episodes"].first()
         top = axis.secondary_xaxis("top")
-        top.set_xticks(counts.index, counts)
+        top.set_xticks(counts.index, counts.astype(str))
         top.tick_params(length=0, which="both")
         top.minorticks_off()
         top.spines["top"].set_visible(False)
@@ -212,17 +212,20 @@ def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, 
     scores = scoring.crps(forecast, outcome)
     shown = {"best": int(scores.argmin()), "worst": int(scores.argmax())}
     ends = np.concatenate([[*forecast[k, [0, -1]], outcome[k]] for k in shown.values()])
-    grid, years = np.linspace(ends.min() - 0.3, ends.max() + 0.3, 2001), np.array([5, 10, 20, 40, 80])
+    grid = np.linspace(ends.min() - 0.3, ends.max() + 0.3, 2001)
+    annual = PERCENT * np.sqrt(YEAR) * np.exp(grid)
     for axis, (title, k) in zip(axes, shown.items(), strict=True):
         distribution, step = np.interp(grid, forecast[k], scoring.LEVELS, left=0.0, right=1.0), grid >= outcome[k]
         gap = (distribution - step) ** 2
-        axis.fill_between(grid, gap, color=COLOURS[model], alpha=0.3, linewidth=0, label="squared gap, its area the CRPS")
-        axis.plot(grid, distribution, color=COLOURS[model], label="forecast distribution")
-        axis.plot(grid, step.astype(float), color="black", linewidth=1.4, label="outcome, as a distribution")
+        axis.fill_between(annual, gap, color=COLOURS[model], alpha=0.3, linewidth=0, label="squared gap, its area the CRPS")
+        axis.plot(annual, distribution, color=COLOURS[model], label="forecast distribution")
+        axis.plot(annual, step.astype(float), color="black", linewidth=1.4, label="outcome, as a distribution")
         axis.set_title(f"{title} forecast, VIX before {vix[k]:.1f}: CRPS {scores[k]:.2f}", loc="left")
-        axis.set_xticks(np.log(years / PERCENT / np.sqrt(YEAR)), years)
+        axis.set_xscale("log")
+        axis.set_xticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
+        axis.minorticks_off()
         axis.set_xlabel("realised volatility (% per year, log scale)")
-    axes[0].set_xlim(grid[0], grid[-1])
+    axes[0].set_xlim(annual[0], annual[-1])
     axes[0].set_ylabel("probability of a lower volatility")
     legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=3)
     return figure

@@ -86,7 +86,7 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
         low, high = axis.get_xlim()
         for end, outside in ((levels.min(), (low, known.min())), (levels.max(), (known.max(), high))):
             if not known.min() <= end <= known.max():
-                axis.axvspan(*outside, color="black", alpha=0.08, linewidth=0, label="beyond the VIX of training")
+                axis.axvspan(*outside, color="black", alpha=0.08, linewidth=0, label="VIX beyond training")
         axis.set(title=PORTFOLIO_LABELS.get(name, name), xlabel="VIX before", ylabel="", xlim=(low, high))
     days = curves["horizon_days"].iloc[0]
     axes[0].set_ylabel(f"ES 99 % after {days} days\n(% of value lost)")
