@@ -1298,7 +1298,8 @@ def test_data_of_bars_points_bands_and_maps_are_there(tmp_path):
 def test_the_data_of_a_line_are_numbers_where_its_axis_has_labels_of_its_own(name, tmp_path):
     figure = figures.save(DRAWN[name][0](), tmp_path / "figures/fig")
     rows = pd.read_csv(tmp_path / "figdata/fig.csv").query("kind == 'line'")
-    longest = max((line for axis in figure.axes for line in axis.lines), key=lambda line: len(set(line.get_xdata())))
+    lines = [line for axis in figure.axes for line in axis.lines if np.ptp(line.get_ydata()) > 0]
+    longest = max(lines, key=lambda line: len(line.get_xdata()))
     found = rows.groupby(["panel", "item"])["x"].apply(lambda x: np.array(x, dtype=float))
     assert any(len(x) == len(longest.get_xdata()) and np.allclose(x, longest.get_xdata()) for x in found)
 
@@ -1469,7 +1470,7 @@ def test_the_probe_shows_every_value_and_every_bar_of_the_gate():
     left = figures.probe(rows, GATE, volatility).axes[0]
     low, high = left.get_xlim()
     for line in left.lines:
-        assert low < line.get_xdata().min() and line.get_xdata().max() < high  # no point is beyond the axis
+        assert low < np.min(line.get_xdata()) and np.max(line.get_xdata()) < high  # no point is beyond the axis
     bars = [patch for patch in left.patches if patch.get_alpha()]
     assert [bar.get_x() for bar in bars] == [at for at, _ in GATE.values()]
     ends = [min(end, high) for _, end in GATE.values()]  # the last has no upper limit: it reaches the end
@@ -1600,7 +1601,7 @@ def test_a_vae_has_the_colour_of_its_decoder_and_no_model_has():
 def test_legends_stand_under_the_panels(name):
     figure = DRAWN[name][0]()
     assert not any(axis.get_legend() for axis in figure.axes)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (legend,) = figure.legends
     assert legend.get_window_extent().y1 < min(axis.get_window_extent().y0 for axis in figure.axes)
 
@@ -1611,8 +1612,9 @@ def test_latents_are_coloured_by_the_vix_on_a_map_without_a_middle():
     assert points.get_cmap().name == figures.style.SEQUENTIAL
     np.testing.assert_allclose(points.get_array(), np.linspace(9, 82, 200))
     assert points.norm(np.sqrt(9 * 82)) == pytest.approx(0.5)  # equal ratios are equal steps of colour
-    bar.figure.canvas.draw()
-    assert [label.get_text() for label in bar.get_yticklabels()][1:-1] == ["10", "20", "40", "80"]
+    bar.figure.draw_without_rendering()
+    ticks = {label.get_position()[1]: label.get_text() for label in bar.get_yticklabels()}
+    assert [text for place, text in ticks.items() if 9 <= place <= 82] == ["10", "20", "40", "80"]
 
 
 def test_latents_are_counted_from_one():
