@@ -92,6 +92,7 @@ DECODER_COLOURS = {
     "cond_norm": "#C2A45A",
     "stress": "#7FB3BD",
 }
+LOSS_COLOURS = ("#4A2F1C", "#96735C", "#CFA98F")  # terms of a loss of TimeGAN, in order: browns of their own
 SEQUENTIAL, DIVERGING = "cividis", "vlag"  # maps of a size, and of a size with a middle
 RANKS = {"calm": 0.05, "typical": 0.5, "wild": 0.95}  # of windows, by their volatility among their own kind
 INDICES = {  # data set -> the index in words
