@@ -22,10 +22,11 @@ from chaoslib.stress import backtest
 from chaoslib.stress.walkforward import MODELS, forecast_year
 
 ROOT = Path(__file__).resolve().parents[1]
+DATASET = "sp500_logret"
 
 
 def gather(to: Path, yearly: list[Path], params: dict) -> None:
-    """Tables `backtest` and `by_year`, the figure and meta.json, from the files of all years."""
+    """Tables `backtest` and `by_year`, the figure with its caption, and meta.json, from the files of all years."""
     years = [dict(np.load(path, allow_pickle=False)) for path in sorted(yearly)]
     path = np.concatenate([year["log_return"] for year in years])
     dates = np.concatenate([year["date"] for year in years])
@@ -46,17 +47,20 @@ def gather(to: Path, yearly: list[Path], params: dict) -> None:
     written = {"tables/backtest.csv": table, "tables/by_year.csv": backtest.by_year(forecasts, path, dates)}
     days = [str(dates[0]), str(dates[-1])]
     written["meta.json"] = {"params": params, "days": days, "git": files.git_state(ROOT), "device": runs.device()}
+    near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
+    figure = figures.walk_forward(dates, backtest.loss_gaps(near, path))
+    figure.about = {"dataset": DATASET, "seeds": [params["SEED"]]}
+    export(figure, to / "fig_walkforward", SUFFIXES)
+    written["captions.json"] = {"fig_walkforward": figure.caption}
     for name, content in written.items():
         files.write(to / name, content)
-    near = {key: tails for key, tails in forecasts.items() if key[0] != "hs_500"}  # so far behind that none else would show
-    export(figures.walk_forward(dates, backtest.loss_gaps(near, path)), to / "fig_walkforward", SUFFIXES)
     logging.info("gathered %d years in %s", len(years), to)
 
 
 def forecast(year: int, params: dict) -> dict[str, np.ndarray]:
     """`walkforward.forecast_year` of the shipped S&P 500. Raises SystemExit for a year that cannot be forecast."""
     runs.use_one_thread()
-    prices, _ = data.load_prices("sp500_logret", start=params["START"])
+    prices, _ = data.load_prices(DATASET, start=params["START"])
     returns = data.log_returns(prices)
     years = returns["date"].dt.year
     if not params["FIRST_YEAR"] <= year <= years.max():

@@ -16,8 +16,8 @@ BAND = 0.2  # opacity of what is filled: two models lie on one another
 
 @styled("""
     One portfolio ({portfolio}) over {days} after a VIX of {vix}, in $n$ scenarios of each of two models: {models}; {seed}.
-    **a** Change in value: median, band from 5 to 95 %, and the 1 and 99 % quantiles of every day. **b** Losses at the end,
-    gains below zero; the outermost bars hold what lies beyond. **c** Value at risk (VaR) and expected shortfall (ES), with
+    (a) Change in value: median, band from 5 to 95 %, and the 1 and 99 % quantiles of every day. (b) Losses at the end,
+    gains below zero; the outermost bars hold what lies beyond. (c) Value at risk (VaR) and expected shortfall (ES), with
     the 95 % intervals that $n$ leaves. Further right is worse in b and c. Where the colours part, the answer depends on the
     model.
 """)

@@ -328,8 +328,12 @@ def test_tables_figure_and_origin_are_written_together(gathered, history, tiny):
         "tables/by_year.csv",
         "fig_walkforward.pdf",
         "fig_walkforward.png",
+        "captions.json",
         "meta.json",
     }
+    caption = json.loads((gathered / "out/captions.json").read_text())["fig_walkforward"]
+    assert "GJR-FHS, which is the line at zero" in caption
+    assert caption.endswith(f"Trained models are of seed {tiny['SEED']}. S&P 500.")
     meta = json.loads((gathered / "out/meta.json").read_text())
     assert meta["params"] == tiny
     year = history.loc[history["date"].dt.year >= 1996, "date"]
