@@ -89,7 +89,7 @@ DECODER_COLOURS = {
     "mse": "#40532D",
     "cond_end": "#A79BD6",
     "cond_start": "#2D2D53",
-    "cond_norm": "#C2A45A",
+    "cond_norm": "#7F6F1E",
     "stress": "#7FB3BD",
 }
 LOSS_COLOURS = ("#4A2F1C", "#96735C", "#CFA98F")  # terms of a loss of TimeGAN, in order: browns of their own
