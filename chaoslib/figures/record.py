@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.category import StrCategoryLocator
 from matplotlib.colors import to_hex, to_rgba_array
+from matplotlib.container import BarContainer
 from matplotlib.dates import DateLocator, num2date
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
@@ -119,7 +120,8 @@ def seen(figure: Figure) -> pd.DataFrame:
     parts = [pd.DataFrame(columns=COLUMNS)]
     for number, axis in enumerate(axis for axis in figure.axes if axis.get_label() != "<colorbar>"):
         panel = axis.get_title(loc="left") or axis.get_xlabel() or f"panel {number + 1}"
-        groups = {bar: container.get_label() for container in axis.containers for bar in container}
+        groups = [container for container in axis.containers if isinstance(container, BarContainer)]
+        groups = {bar: group.get_label() for group in groups for bar in group}
         for item, (kind, artist, points, values) in enumerate(shapes(axis), 1):
             label = groups.get(artist, artist.get_label())
             place = {"x": named(axis.xaxis, points[:, 0]), "y": named(axis.yaxis, points[:, 1])}

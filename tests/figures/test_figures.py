@@ -1136,6 +1136,12 @@ def test_a_portfolio_of_which_all_models_say_the_same_is_named_and_not_drawn():
     assert len(figures.losses_against_vix(bounded[bounded["portfolio"] == "protective_put"], []).axes) == 1
 
 
+def test_portfolios_under_each_other_keep_the_label_of_the_vix():
+    with figures.style.page(3.4):
+        figure = figures.losses_against_vix(loss_rows(), [])
+    assert [axis.xaxis.label.get_visible() and axis.get_xlabel() for axis in figure.axes] == 2 * ["VIX before"]
+
+
 def test_a_portfolio_without_a_label_keeps_its_name():
     rows = loss_rows().query("portfolio == 'long'").assign(portfolio="mine")
     (axis,) = figures.losses_against_vix(rows, []).axes
