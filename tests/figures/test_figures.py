@@ -772,17 +772,32 @@ def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
         verdicts: [("joint", "discriminator"), ("joint", "adversarial"), ("joint", "adversarial_early")],
     }
     for axis, series in shown.items():
-        for line, (phase, name) in zip(axis.lines, series, strict=axis is not verdicts):
+        for line, (phase, name), colour in zip(axis.lines, series, figures.style.LOSS_COLOURS, strict=False):
             np.testing.assert_array_equal(line.get_xydata(), rows.loc[rows["phase"] == phase, ["epoch", name]])
+            assert line.get_color() == colour  # no colour of a model
     assert [line.get_ydata()[0] for line in verdicts.lines[3:]] == list(UNDECIDED.values())
-    assert verdicts.get_ylim()[1] > max(np.max(line.get_ydata()) for line in verdicts.lines)
+    for axis in (verdicts, checks):
+        drawn = np.concatenate([line.get_ydata() for line in axis.lines])
+        assert axis.get_ylim()[1] > drawn[np.isfinite(drawn)].max()
     distances, ring = checks.lines
     np.testing.assert_array_equal(distances.get_xydata(), [[2, 0.9], [4, 0.3], [6, np.inf]])
     np.testing.assert_array_equal(ring.get_xydata(), [[4, 0.3]])
-    (legend,) = figure.legends
-    named = [text.get_text() for text in legend.get_texts()]
-    assert named[-3:] == ["undecided", "distance to train", "kept"]
-    assert len(named) == len(set(named)) == 9
+    named = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes]
+    assert named[0] == ["reconstruction", "supervisor"] == named[1][:2]
+    assert named[2][-1] == "undecided" and len(named[2]) == 4
+    assert named[3] == ["lower is nearer", "kept"]
+
+
+@pytest.mark.parametrize("name", ["timegan_history", "mode_collapse"])
+@pytest.mark.parametrize("width", [None, 3.4])
+def test_legends_of_single_panels_lie_below_everything_in_them(name, width):
+    with figures.style.page(width):
+        figure = DRAWN[name][0]()
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        legend = axis.get_legend().get_window_extent()
+        assert legend.y1 < axis.xaxis.label.get_window_extent().y0
+        assert not any(legend.overlaps(other.bbox) for other in figure.axes)
 
 
 def test_a_calm_a_typical_and_a_wild_window_are_those_of_their_own_sample():
@@ -805,40 +820,45 @@ def test_a_collapsed_sample_looks_collapsed():
     few = np.resize(new[:10], new.shape)
     for fake, collapsed in ((new, False), (few, True)):
         _, neighbours = figures.mode_collapse(real, held_out, fake, model="timegan", n=100).axes
-        reality, to_train, to_others = (line.get_xdata() for line in neighbours.lines)
+        reality, to_train, to_others = (line.get_xdata()[1:] for line in neighbours.lines)  # the first step is from nowhere
         assert (len(reality), len(to_train), len(to_others)) == (200, 100, 100)
         assert (np.max(to_others) < 1e-6) == collapsed
         assert np.median(to_train) == pytest.approx(np.median(reality), rel=0.1)
         if not collapsed:
             assert np.median(to_others) == pytest.approx(np.median(reality), rel=0.05)
             assert np.min(to_others) > 0.1  # no window is its own neighbour
+        assert [line.get_linestyle() for line in neighbours.lines] == ["-", "-", "--"]
         for line in neighbours.lines:
-            count = len(line.get_xdata())
-            np.testing.assert_allclose(line.get_ydata(), np.arange(1, count + 1) / count)
-            assert (np.diff(line.get_xdata()) >= 0).all()
+            count = len(line.get_xdata()) - 1
+            np.testing.assert_allclose(line.get_ydata(), np.arange(count + 1) / count)
+            assert (np.diff(line.get_xdata()[1:]) >= 0).all()
 
 
 def test_mode_collapse_shows_distances_to_training_windows_and_their_volatility():
     real, held_out = windows(0, 90), windows(1, 60)
     volatility, _ = figures.mode_collapse(real, held_out, real, model="timegan", n=90).axes
     _, neighbours = figures.mode_collapse(real, held_out, np.concatenate([real, real]), model="timegan", n=90).axes
-    reality, copies, _ = (line.get_xdata() for line in neighbours.lines)
+    reality, copies, _ = (line.get_xdata()[1:] for line in neighbours.lines)
     np.testing.assert_allclose(reality, np.sort(metrics.nearest_distances(real, held_out)))
     np.testing.assert_allclose(copies, 0, atol=1e-6)
     known, found = volatility.lines
     np.testing.assert_allclose(found.get_xydata(), known.get_xydata())
-    assert (known.get_color(), found.get_color()) == ("black", figures.COLOURS["timegan"])
+    assert [to_rgb(line.get_color()) for line in (known, found)] == [(0, 0, 0), to_rgb(figures.COLOURS["timegan"])]
     percent, heights = known.get_data()
-    grid = np.log(percent / 100)
-    assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)
-    assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(metrics.log_rv(real).mean(), abs=0.05)
+    grid = np.log10(percent / 100)
+    assert np.sum(heights) * (grid[1] - grid[0]) == pytest.approx(1, abs=0.1)  # per factor of ten
+    assert np.sum(grid * heights) / np.sum(heights) == pytest.approx(np.log10(metrics.realised_vol(real)).mean(), abs=0.02)
 
 
 def test_knobs_show_quantiles_in_percent_beside_real_ones():
     rows, real = knob_rows("timegan_stress", "vae_stress", "vae_prior"), windows(0)
-    axes = figures.stress_knobs(rows, real).axes
-    labels = ["stress scale × temperature", "noise mean of TimeGAN stress", "mean factor of VAE stress"]
-    assert [axis.get_xlabel() for axis in axes] == labels
+    figure = figures.stress_knobs(rows, real)
+    axes = figure.axes
+    assert [axis.get_xlabel() for axis in axes] == ["stress scale × temperature", "noise mean", "mean factor"]
+    assert [axis.get_title(loc="left") for axis in axes] == ["all models", "TimeGAN stress", "VAE stress"]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named[0] == "real training windows: median, 5–95 %"  # line and band
+    assert named[1:4] == [figures.LABELS[name] for name in ("timegan_stress", "vae_stress", "vae_prior")]
     low, middle, high = 100 * np.quantile(metrics.realised_vol(real), [0.05, 0.5, 0.95])
     models = ["timegan_stress", "vae_stress", "vae_prior"], ["timegan_stress"], ["vae_stress"]
     for axis, knob, shown in zip(axes, ("spread", "noise_mean", "mean_factor"), models, strict=True):
@@ -1533,7 +1553,7 @@ def test_examples_put_a_window_beside_its_round_trip_and_the_prior_on_one_scale(
     for column, returns in enumerate(kinds):
         for axis, values in zip(axes[column::3], returns, strict=True):
             np.testing.assert_allclose(axis.lines[1].get_ydata(), 100 * values)
-            assert axis.get_title(loc="left").endswith(f": standard deviation {100 * values.std():.2f} %")
+            assert axis.get_title(loc="left").endswith(f": sd {100 * values.std():.2f} %")
     assert len({axis.get_ylim() for axis in axes}) == 1
     assert to_rgb(axes[2].lines[1].get_color()) == to_rgb(figures.COLOURS["vae_stress"])
     assert [axis.get_title(loc="left").split(":")[0] for axis in axes[3:]] == 3 * ["typical"] + 3 * ["wild"]
