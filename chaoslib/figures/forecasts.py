@@ -87,7 +87,8 @@ def losses_against_vix(curves: pd.DataFrame, limits: list[float]) -> Figure:
         for end, outside in ((levels.min(), (low, known.min())), (levels.max(), (known.max(), high))):
             if not known.min() <= end <= known.max():
                 axis.axvspan(*outside, color="black", alpha=0.08, linewidth=0, label="VIX beyond training")
-        axis.set(title=PORTFOLIO_LABELS.get(name, name), xlabel="VIX before", ylabel="", xlim=(low, high))
+        axis.set(title=PORTFOLIO_LABELS.get(name, name), ylabel="", xlim=(low, high))
+        axis.set_xlabel("VIX before", visible=True)  # seaborn hides it where an axis was shared with one below
     days = curves["horizon_days"].iloc[0]
     axes[0].set_ylabel(f"ES 99 % after {days} days\n(% of value lost)")
     absent = " and the ".join(PORTFOLIO_LABELS.get(name, name) for name in portfolios if name not in shown)
