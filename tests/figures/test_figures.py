@@ -1532,6 +1532,18 @@ def test_levels_of_noise_show_the_pair_and_the_latent_that_is_decoded():
             assert np.isclose(corners[:, 1], edge[24]).any()
 
 
+def test_levels_of_noise_say_which_way_they_go_and_show_their_latents_in_the_legend():
+    given = levels_of_noise() | {"model": "cond_ldm"}
+    back = given | {name: dict(reversed(given[name].items())) for name in ("clouds", "windows")}
+    there, again = (figures.noise_levels(**each) for each in (given, back))
+    assert "noise is added" in there.caption and "noise is added" not in again.caption
+    assert "turns noise into latents" in again.caption
+    dot, *_ = there.legends[0].legend_handles
+    assert to_rgb(dot.get_color()) == to_rgb(figures.COLOURS["cond_ldm"])
+    assert dot.get_alpha() is None  # as dark as a cloud of points, not as one of them
+    assert [text.get_text() for text in there.legends[0].get_texts()][:2] == ["latents", "the one decoded below"]
+
+
 @pytest.mark.parametrize(("model", "prior"), [("ldm_mu", "vae_prior"), ("cond_ldm", "cond_vae_prior")])
 def test_sources_of_latents_show_windows_of_three_ranks_of_volatility(model, prior):
     given = three_sources()
