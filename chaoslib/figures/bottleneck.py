@@ -53,8 +53,7 @@ def round_trips(real: dict[str, np.ndarray], mean: dict[str, np.ndarray], sample
     for row, (title, window) in enumerate(real.items()):
         days = np.arange(1, len(window) + 1)
         grid[row, 0].plot(days, PERCENT * window, color="black", linewidth=0.8, label="real window")
-        grid[row, 0].set_title(f"{title}\nsd {PERCENT * np.std(window):.1f} %", loc="left")
-        grid[row, 0].set_ylabel("log-return (%)")
+        grid[row, 0].set(ylabel="log-return (%)", title=f"{title}\nsd {PERCENT * np.std(window):.1f} %")
         for axis, name in zip(grid[row, 1:], mean, strict=True):
             colour = DECODER_COLOURS.get(name.split(".")[-1], "grey")
             centre, fake = PERCENT * mean[name][row], PERCENT * sampled[name][row]
@@ -62,7 +61,7 @@ def round_trips(real: dict[str, np.ndarray], mean: dict[str, np.ndarray], sample
             axis.plot(days, fake, color=colour, linewidth=0.8, label="round trip, in the colour of its decoder")
             if np.std(fake - centre) > 0.3 * np.std(fake):  # else the decoder has no noise to speak of
                 axis.plot(days, centre, color="black", linewidth=0.8, linestyle=(0, (3, 1)), label="its mean, without noise")
-            axis.set_title(f"{PROBE_LABELS.get(name, name)}\nsd {np.std(fake):.1f} %", loc="left")
+            axis.set_title(f"{PROBE_LABELS.get(name, name)}\nsd {np.std(fake):.1f} %")
     for axis in grid[-1]:
         axis.set_xlabel("day")
     fullest = max(grid[0, 1:], key=lambda axis: len(axis.lines))
@@ -92,15 +91,11 @@ def latent_tails(z: np.ndarray, vix: np.ndarray) -> Figure:
     law.plot(grid, stats.norm.pdf(grid), color="black", linestyle="--", label="normal law")
     law.set_yscale("log")
     law.set_ylim(0.5 / (z.size * (grid[2] - grid[0])), 3)  # half of one latent in a bin
-    law.set_xlabel("standardised latent")
-    law.set_ylabel("density")
-    law.set_title("law of the latents", loc="left")
+    law.set(xlabel="standardised latent", ylabel="density", title="law of the latents")
     tails.barh(np.arange(1, d + 1), np.sort(stats.kurtosis(z)), color=colour)
     tails.axvline(0, color="black", linewidth=0.6)
     tails.margins(y=0)
-    tails.set_xlabel("excess kurtosis (normal: 0)")
-    tails.set_ylabel("latents, ordered")
-    tails.set_title("tails", loc="left")
+    tails.set(xlabel="excess kurtosis (normal: 0)", ylabel="latents, ordered", title="tails")
     radius = np.sqrt(np.mean(z**2, axis=1))
     low, high = stats.chi.ppf([0.01, 0.99], d) / np.sqrt(d)
     distance.axhspan(low, high, color="grey", alpha=0.25, linewidth=0, label="98 % of normal draws")
@@ -111,8 +106,7 @@ def latent_tails(z: np.ndarray, vix: np.ndarray) -> Figure:
     distance.set_xscale("log")
     plain_numbers(distance, "x", at=(1.0, 2.0, 4.0, 8.0))
     distance.set_xlabel("VIX at the window's end (index points)")
-    distance.set_ylabel("rms of a window's latents")
-    distance.set_title("distance from the centre", loc="left")
+    distance.set(ylabel="rms of a window's latents", title="distance from the centre")
     (handles, labels), (more_handles, more_labels) = law.get_legend_handles_labels(), distance.get_legend_handles_labels()
     legend_below(figure, handles + more_handles, labels + more_labels, ncols=5)
     figure.legends[0].legend_handles[3].set(sizes=[9], alpha=1)  # a point large enough to be seen

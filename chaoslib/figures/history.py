@@ -53,7 +53,7 @@ def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str
     top.semilogy(prices["date"], prices["close"], color=COLOURS["real_train"], linewidth=0.7)
     plain_numbers(top, "y", at=(1.0, 1.5, 2.0, 3.0, 4.5, 7.0))
     top.set_ylabel("index points" if title in INDICES else "close")
-    top.set_title(f"{INDICES.get(title, Path(title).name)}: daily closes", loc="left")
+    top.set_title(f"{INDICES.get(title, Path(title).name)}: daily closes")
     percent = PERCENT * log_returns["log_return"].to_numpy()
     middle.plot(log_returns["date"], percent, color=COLOURS["real_train"], linewidth=0.4)
     for row in (int(percent.argmin()), int(percent.argmax())):
@@ -61,12 +61,10 @@ def price_history(prices: pd.DataFrame, log_returns: pd.DataFrame, *, title: str
         text = f"{day.day} {day:%b %Y}: {percent[row]:+.1f} %".replace("-", "−")
         side = {"xytext": (-5 if late else 5, 0), "ha": "right" if late else "left"}
         middle.annotate(text, (day, percent[row]), textcoords="offset points", va="center", fontsize=7, **side)
-    middle.set_ylabel("log-return (%)")
-    middle.set_title("daily log-returns", loc="left")
+    middle.set(ylabel="log-return (%)", title="daily log-returns")
     bottom.plot(prices["date"], prices["vix"], color=CALM, linewidth=0.7)
     bottom.axhline(STRESS, color="black", linewidth=0.8, linestyle=":")
-    bottom.set_ylabel("VIX (index points)")
-    bottom.set_title(f"VIX; stress begins at {STRESS:g} points (dotted)", loc="left")
+    bottom.set(ylabel="VIX (index points)", title=f"VIX; stress begins at {STRESS:g} points (dotted)")
     bottom.xaxis.set_major_locator(mdates.AutoDateLocator())
     return figure
 
@@ -91,24 +89,17 @@ def windows_sketch(*, seq_len: int, train: float, val: float) -> Figure:
         text = f"{SPLITS[name]}\n{PERCENT * share:.0f} %"
         spans.text(start + days / 2, -1.1, text, ha="center", va="bottom", fontsize=7, color=colour)
         first = np.arange(days - DRAWN_LENGTH + 1)
-        bars = {"height": 0.7, "color": colour, "align": "center", "linewidth": 0}
         for row in range(DRAWN_LENGTH):
             left = start + first[first % DRAWN_LENGTH == row]
-            drawn = spans.barh(np.full(len(left), row), DRAWN_LENGTH - 0.3, left=left + 0.15, **bars)
-            for bar in drawn:
-                bar.set_alpha(1.0 if row == 0 else 0.35)
-            drawn.set_label(SPLITS[name] if row == 0 else f"_{SPLITS[name]}")
+            look = {"alpha": 0.35, "label": f"_{SPLITS[name]}"} if row else {"alpha": 1.0, "label": SPLITS[name]}
+            spans.barh(np.full(len(left), row), DRAWN_LENGTH - 0.3, 0.7, left + 0.15, color=colour, linewidth=0, **look)
         start += days
     for boundary in np.cumsum(DRAWN_DAYS[:-1]):
         spans.axvline(boundary, color="black", linewidth=0.9)
-    spans.set_ylim(DRAWN_LENGTH - 0.4, -2.9)
-    spans.set_xlim(0, start)
-    spans.set_yticks([])
-    spans.set_xticks([])
+    spans.set(xlim=(0, start), ylim=(DRAWN_LENGTH - 0.4, -2.9), xticks=[], yticks=[])
     spans.spines[["left"]].set_visible(False)
-    spans.set_ylabel("windows")
-    spans.set_xlabel(f"trading days → (drawn with $L$ = {DRAWN_LENGTH}, cut with $L$ = {seq_len})")
-    spans.set_title("overlapping windows of each span; dark: windows that share no day", loc="left")
+    spans.set(xlabel=f"trading days → (drawn with $L$ = {DRAWN_LENGTH}, cut with $L$ = {seq_len})", ylabel="windows")
+    spans.set_title("overlapping windows of each span; dark: windows that share no day")
     one_window(one)
     return figure
 
@@ -127,9 +118,8 @@ def one_window(axis: Axes) -> None:
     ):
         axis.axvline(day, color=CALM, linewidth=0.9, linestyle="--")
         shift = 0.12 if side == "left" else -0.12
-        axis.text(
-            day + shift, 2.25, f"{name}", ha=side, va="bottom", fontsize=7, family="monospace", weight="bold", color=CALM
-        )
+        look = {"family": "monospace", "weight": "bold", "color": CALM}
+        axis.text(day + shift, 2.25, name, ha=side, va="bottom", fontsize=7, **look)
         axis.text(day + shift, 2.2, says, ha=side, va="top", fontsize=6.5, color=CALM)
     for day, text in ((before, "$i-1$"), (before + 1, "$i$"), (last, "$i+L-1$")):
         axis.text(day, -0.32, text, ha="center", va="top", fontsize=7)
@@ -142,12 +132,9 @@ def one_window(axis: Axes) -> None:
         bars = {"color": SPLIT_COLOURS["train"], "alpha": 1 - 0.6 * row, "linewidth": 0}
         axis.barh(0.35 - 0.42 * row, DRAWN_LENGTH - 0.06, 0.3, left=before + row + 0.03, label=text, **bars)
         axis.text(before + row - 0.1, 0.35 - 0.42 * row, text, ha="right", va="center", fontsize=7)
-    axis.set_xlim(-0.2, len(closes) - 0.8)
-    axis.set_ylim(-0.25, 2.65)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    axis.set(xlim=(-0.2, len(closes) - 0.8), ylim=(-0.25, 2.65), xticks=[], yticks=[])
     axis.spines[["left"]].set_visible(False)
-    axis.set_title("one window: the returns between its closes, and the two VIX values that it carries", loc="left")
+    axis.set_title("one window: the returns between closes, and its two VIX values")
 
 
 @styled(
@@ -166,12 +153,11 @@ def split_overview(spans: dict[str, pd.DataFrame], windows: dict[str, np.ndarray
         density(volatility, sizes, log_scale=True, cut=3, linestyle=SPLIT_LINES[name], **look)
     timeline.set_ylabel("VIX (index points)")
     timeline.xaxis.set_major_locator(mdates.AutoDateLocator())
-    timeline.set_title("three spans in order of time", loc="left")
+    timeline.set_title("three spans in order of time")
     plain_numbers(volatility, "x", at=(1.0, 2.0, 5.0))
-    volatility.set_xlabel("realised volatility of a window (% a day)")
-    volatility.set_ylabel("density (per factor of ten)")
-    volatility.set_title("all windows of each span", loc="left")
-    legend_below(figure, *volatility.get_legend_handles_labels(), ncols=3)
+    volatility.set_xlabel("realised volatility (% a day)")
+    volatility.set(ylabel="density (per factor of ten)", title="all windows of each span")
+    legend_below(figure, *volatility.get_legend_handles_labels(), ncols=6)
     return figure
 
 
@@ -198,10 +184,9 @@ def stress_share(
         bars.set_label(SPLITS[name])
         if episodes:
             axis.bar_label(bars, [f"{episodes[name, threshold]}" for threshold in thresholds], fontsize=6.5, padding=1)
-    axis.set_xlabel("VIX at the window's end (index points)")
-    axis.set_ylabel("share of windows (%)")
+    axis.set(xlabel="VIX at the window's end (index points)", ylabel="share of windows (%)")
     if episodes:
-        axis.set_title("numbers: windows that share no day", loc="left")
+        axis.set_title("numbers: windows that share no day")
     axis.margins(y=0.1)
     legend_below(figure, *axis.get_legend_handles_labels(), ncols=6)
     return figure

@@ -49,19 +49,18 @@ def vae_history(history: pd.DataFrame) -> Figure:
         for split, column in {"train": term, "val": f"val_{term}"}.items():
             look = {"color": SPLIT_COLOURS[split], "linestyle": SPLIT_LINES[split], "label": SPLITS[split]}
             axis.plot(history["epoch"], history[column], **look)
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(unit)
-        axis.set_title(title, loc="left")
+        axis.set(xlabel="epoch", ylabel=unit, title=title)
     axes[2].set_yscale("log")
-    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=2)
+    legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=4)
     return figure
 
 
 @styled(
     """A calm, a typical and a wild window (rows) of three kinds (columns), all on one scale: real windows, the same
     windows encoded, drawn from their posterior, decoded and sampled, and windows decoded from latents of the prior, of
-    the same ranks by volatility among their own kind. A decoder that is right gives back a window as wild as the real
-    one, with other days; a prior that is right has the same three standard deviations. Trained models are of {seed}.""",
+    the same ranks by volatility among their own kind; `sd` is the standard deviation of the days. A decoder that is
+    right gives back a window as wild as the real one, with other days; a prior that is right has the same three
+    standard deviations. Trained models are of {seed}.""",
     letters=False,
 )
 def examples(real: np.ndarray, decoded: np.ndarray, prior: np.ndarray, *, model: str = "vae_prior") -> Figure:
@@ -81,8 +80,8 @@ def examples(real: np.ndarray, decoded: np.ndarray, prior: np.ndarray, *, model:
         for row, (axis, kind, values) in enumerate(zip(axes[column::3], RANKS, PERCENT * returns, strict=True)):
             axis.axhline(0, color="black", linewidth=0.4)
             axis.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=0.8, marker=".", markersize=2.5)
-            said = f"{kind}: standard deviation {np.std(values):.2f} %"
-            axis.set_title(said if row else f"{heading}\n{said}", loc="left")
+            said = f"{kind}: sd {np.std(values):.2f} %"
+            axis.set_title(said if row else f"{heading}\n{said}")
     for axis in axes[-3:]:
         axis.set_xlabel("day")
     figure.supylabel("log-return (%)")
@@ -109,8 +108,7 @@ def decoded_windows(real: np.ndarray, mean: np.ndarray, sigma: np.ndarray) -> Fi
             )
         axis.plot(days, m, color=colour, label="decoder's mean")
         axis.plot(days, r, color="black", linewidth=0.6, marker=".", markersize=2.5, label="real window")
-        axis.set_title(f"{kind} window", loc="left")
-        axis.set_xlabel("day")
+        axis.set(xlabel="day", title=f"{kind} window")
     axes[0].set_ylabel("log-return (%)")
     legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=3)
     return figure
@@ -128,14 +126,12 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.1)
     dimensions, colour = np.arange(1, len(kl) + 1), DECODER_COLOURS["gaussian"]
     left.bar(dimensions, kl, color=colour)
-    left.set_ylabel("KL (nats per window)")
-    left.set_title("what each latent says", loc="left")
+    left.set(ylabel="KL (nats per window)", title="what each latent says")
     low, high = stats.norm.ppf([0.25, 0.75])
     right.axhspan(low, high, color="grey", alpha=0.3, linewidth=0)
     boxes = {"native_scale": True, "showfliers": False, "width": 0.6, "saturation": 1, "linewidth": 0.7}
     sns.boxplot(pd.DataFrame(mu, columns=dimensions), ax=right, color=colour, medianprops={"color": "white"}, **boxes)
-    right.set_ylabel("posterior mean")
-    right.set_title("where the windows lie; grey: middle half of $N(0, 1)$", loc="left")
+    right.set(ylabel="posterior mean", title="where the windows lie; grey: middle half of $N(0, 1)$")
     for axis in (left, right):
         axis.set_xticks(dimensions[::3])
         axis.set_xlabel("latent")
@@ -169,38 +165,29 @@ def probe(
     colours = {name: DECODER_COLOURS.get(name.split(".")[-1], "black") for name in names}
     criteria = [PROBE_LABELS[metric] + (f",\n{PROBE_LABELS[subset]}" if subset != "all" else "") for metric, subset in gate]
     by_kind = rows.set_index(["draw", "decode", "vae", "subset"]).sort_index()
-    kinds = {
-        "posterior mean, decoder's mean": (
-            by_kind.loc["mu", "mean"],
-            {"marker": "o", "markersize": 6, "markerfacecolor": "white"},
-        ),
-        "posterior draw, sampled days (the gate)": (by_kind.loc["post", "sampled"], {"marker": "o", "markersize": 3.5}),
-    }
+    hollow = {"marker": "o", "markersize": 6, "markerfacecolor": "white"}
+    kinds = {"posterior mean, decoder's mean": (by_kind.loc["mu", "mean"], hollow)}
+    kinds["posterior draw, sampled days (the gate)"] = by_kind.loc["post", "sampled"], {"marker": "o", "markersize": 3.5}
     if unseen is not None:
         unseen = unseen.assign(subset="all").set_index(["vae", "subset"])
         kinds["the same, validation windows"] = unseen, {"marker": "x", "markersize": 4.5}
+    cells = pd.MultiIndex.from_product([names, criteria], names=["vae", "criterion"]).to_frame(index=False)
+    options = {"palette": colours, "dodge": 0.66, "linestyle": "none", "errorbar": None, "legend": False}
     for table, look in kinds.values():
-        cells = pd.MultiIndex.from_product([names, criteria], names=["vae", "criterion"]).to_frame(index=False)
-        shown = [table[metric].get((name, subset)) for name in names for metric, subset in gate]
-        options = {"palette": colours, "dodge": 0.66, "linestyle": "none", "errorbar": None, "legend": False}
-        sns.pointplot(
-            cells.assign(ratio=shown), x="ratio", y="criterion", hue="vae", ax=left, markeredgewidth=1.1, **options, **look
-        )
-    right_end = max(1.6, left.get_xlim()[1])
+        cells["ratio"] = [table[metric].get((name, subset)) for name in names for metric, subset in gate]
+        sns.pointplot(cells, x="ratio", y="criterion", hue="vae", ax=left, markeredgewidth=1.1, **options, **look)
+    end = max(1.6, left.get_xlim()[1])
     for y, (low, high) in enumerate(gate.values()):
-        left.barh(y, min(high, right_end) - low, left=low, height=0.86, color="grey", alpha=0.25, zorder=0)
+        left.barh(y, min(high, end) - low, left=low, height=0.86, color="grey", alpha=0.25, linewidth=0, zorder=0)
     left.axvline(1, color="black", linewidth=0.6)
-    left.set_xlim(right=right_end)
-    left.set_xlabel("decoded / real (1 is right)")
-    left.set_ylabel("")
-    left.set_title("four statistics", loc="left")
+    left.set_xlim(right=end)
+    left.set(xlabel="decoded / real (1 is right)", ylabel="", title="four statistics")
     for name, colour in colours.items():
         density(right, volatility[name] * PERCENT, color=colour, label=PROBE_LABELS.get(name, name), log_scale=True)
     density(right, volatility["real"] * PERCENT, color="black", label="real", linewidth=1.6, log_scale=True)
     plain_numbers(right, "x", at=(1.0, 2.0, 5.0))
-    right.set_xlabel("realised volatility of a window (% a day)")
-    right.set_ylabel("density (per factor of ten)")
-    right.set_title("volatility after the bottleneck", loc="left")
+    said = {"xlabel": "realised volatility (% a day)", "ylabel": "density (per factor of ten)"}
+    right.set(title="volatility after the bottleneck", **said)
     handles, labels = right.get_legend_handles_labels()
     marks = [Line2D([], [], color="black", linestyle="none", markeredgewidth=1.1, **look) for _, look in kinds.values()]
     allowed = Patch(color="grey", alpha=0.25, linewidth=0)
@@ -231,13 +218,10 @@ def latent_space(mu: np.ndarray, vix: np.ndarray, posterior_std: np.ndarray) -> 
     figure.get_layout_engine().set(wspace=0.06)  # the bar's label apart from that of the next panel
     plain_numbers(bar.ax, "y", at=(1.0, 2.0, 4.0, 8.0))
     left.set_xlabel(f"first principal component ({shares[0]:.0f} % of variance)")
-    left.set_ylabel(f"second ({shares[1]:.0f} %)")
-    left.set_title("the latents of training windows", loc="left")
+    left.set(ylabel=f"second ({shares[1]:.0f} %)", title="the latents of training windows")
     widths = (posterior_std / mu.std(axis=0)).ravel()
     sns.histplot(x=widths, bins=60, ax=right, color=DECODER_COLOURS["gaussian"], alpha=1, linewidth=0)
-    right.set_xlabel("posterior sd / sd of posterior means")
-    right.set_ylabel("windows × latents")
-    right.set_title("width of the posterior", loc="left")
+    right.set(xlabel="posterior sd / sd of posterior means", ylabel="windows × latents", title="width of the posterior")
     return figure
 
 
@@ -253,15 +237,11 @@ def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.2)
     left.plot(np.sqrt(alpha_bar), color="black", label="signal")
     left.plot(np.sqrt(1 - alpha_bar), color="grey", linestyle=":", label="noise")
-    left.set_xlabel("diffusion level $k$")
-    left.set_ylabel("factor")
-    left.set_title("noise schedule", loc="left")
+    left.set(xlabel="diffusion level $k$", ylabel="factor", title="noise schedule")
     for split, column, said in (("train", "loss", "running weights"), ("val", "val_loss", "averaged weights")):
         look = {"color": SPLIT_COLOURS[split], "linestyle": SPLIT_LINES[split], "label": f"{SPLITS[split]} ({said})"}
         right.plot(history["epoch"], history[column], **look)
-    right.set_xlabel("epoch")
-    right.set_ylabel("lower is better")
-    right.set_title("mean squared error of $v$", loc="left")
+    right.set(xlabel="epoch", ylabel="lower is better", title="mean squared error of $v$")
     (handles, labels), (more_handles, more_labels) = left.get_legend_handles_labels(), right.get_legend_handles_labels()
     legend_below(figure, handles + more_handles, labels + more_labels, ncols=4)
     return figure
@@ -285,15 +265,9 @@ def latent_report(samples: dict[str, np.ndarray]) -> Figure:
         moments.plot(np.arange(1, z.shape[1] + 1), stats.kurtosis(z)[order], marker=".", **look)
         if z is not real:
             correlation.scatter(np.corrcoef(real.T)[upper], np.corrcoef(z.T)[upper], s=6, linewidth=0, **look)
-    norms.set_xlabel("norm of a latent vector")
-    norms.set_ylabel("density")
-    norms.set_title("distance from the centre", loc="left")
-    moments.set_xlabel("latents, in order of real kurtosis")
-    moments.set_ylabel("excess kurtosis (normal: 0)")
-    moments.set_title("tails", loc="left")
+    norms.set(xlabel="norm of a latent vector", ylabel="density", title="distance from the centre")
+    moments.set(xlabel="latents, in order of real kurtosis", ylabel="excess kurtosis (normal: 0)", title="tails")
     correlation.axline((0, 0), slope=1, color="black", linewidth=0.5)
-    correlation.set_xlabel("correlation of two latents, real")
-    correlation.set_ylabel("generated")
-    correlation.set_title("dependence", loc="left")
-    legend_below(figure, *norms.get_legend_handles_labels(), ncols=3)
+    correlation.set(xlabel="correlation of two latents, real", ylabel="generated", title="dependence")
+    legend_below(figure, *norms.get_legend_handles_labels(), ncols=6)
     return figure
