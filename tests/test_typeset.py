@@ -240,6 +240,7 @@ def test_a_table_nobody_knows_is_named(modules, caplog):
         ("-0.3 (-0.4 to -0.2), 2000-01-03, GJR-FHS", r"$-$0.3 ($-$0.4 to $-$0.2), 2000-01-03, GJR-FHS"),
         ("0.3–0.4 ± 0.1, 2× ≤ 9", r"0.3--0.4 $\pm$ 0.1, 2$\times$ $\leq$ 9"),
         ("in `by_year.csv`, 5 % `a-1`", r"in \texttt{by\_year.csv}, 5\,\% \texttt{a-1}"),
+        ('the "model" **a**', "the ``model'' **a**"),
         ("größe 日", "größe ?"),
         ("p_max above 0.05", r"$p_{\max}$ above 0.05"),
     ],
@@ -288,7 +289,7 @@ def test_the_script_writes_tables_and_an_article_and_removes_what_it_makes_no_mo
     for name in ("fig04_probe", "fig03_history_mse", "fig03_history_mse_varmatch", "fig03_network_mse", "fig_mine"):
         (tmp_path / f"{name}.pdf").touch()
     (tmp_path / "tables/gone.tex").write_text("published before")
-    (tmp_path / "captions.json").write_text(json.dumps({"fig04_probe": "The gate, $p_1$ of `a_b`.", "fig_mine": ""}))
+    (tmp_path / "captions.json").write_text(json.dumps({"fig04_probe": "The **1 %** gate, $p_1$ of `a_b`.", "fig_mine": ""}))
     for _ in range(2):
         subprocess.run([sys.executable, root / "workflow/typeset.py", tmp_path], check=True)
     names = ["data_summary", "forecast_gaps", "probe", "referees", "timings"]
@@ -302,6 +303,9 @@ def test_the_script_writes_tables_and_an_article_and_removes_what_it_makes_no_mo
     ]
     assert re.findall(r"\\section\*\{(\d\d)", paper) == ["01", "03", "04", "10"]
     assert r"\caption{\csname caption:fig04_probe\endcsname}\label{fig:fig04_probe}" in paper
-    assert r"caption:fig04_probe\endcsname{The gate, $p_1$ of \texttt{a\_b}.}" in (tmp_path / "captions.tex").read_text()
+    assert (
+        r"caption:fig04_probe\endcsname{The \textbf{1\,\%} gate, $p_1$ of \texttt{a\_b}.}"
+        in (tmp_path / "captions.tex").read_text()
+    )
     assert r"\caption{\texttt{fig03\_network\_mse}}" in paper
     assert "S\\&P 500, 2000-01-03 to 2022-12-28, with 1 training seed;" in paper

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from itertools import cycle, product, zip_longest
+from itertools import product, zip_longest
 
 import pandas as pd
 
@@ -14,6 +14,8 @@ WIDTHS = {  # of Computer Modern, em; others 0.5
     **dict.fromkeys("frst()-*I", 0.4),
     **dict.fromkeys("mMWAVGXKNDHQOEFTUCYRBPSZw%−±≤", 0.75),
 }
+CODE = r"`[^`]*`"
+MARKS = rf"{CODE}|\$[^$]*\$|\*\*[^*]*\*\*"  # of the captions of figures
 SIGNS = {
     **{sign: f"\\{sign}" for sign in "&%#_{}$"},
     "\\": r"\textbackslash{}",
@@ -36,23 +38,28 @@ SIGNS = {
 }
 
 
-def tex(text: str, *, math: bool = False) -> str:
-    """Plain text for LaTeX. `code` becomes typewriter, and with `math` what stands between dollars stays as it is.
+def tex(text: str, *, marks: str = CODE) -> str:
+    """Plain text for LaTeX; `code` becomes typewriter. With `MARKS` **bold** is bold too, and math in dollars stays.
 
     A letter that pdfLaTeX may lack becomes a question mark.
     """
-    return "".join(map(piece, re.split(r"(`[^`]*`|\$[^$]*\$)" if math else r"(`[^`]*`)", text), cycle([False, True])))
+    pieces = re.split(f"({marks})", re.sub(r'"([^"]*)"', r"“\1”", text))
+    return "".join(marked(piece) if place % 2 else plain(piece) for place, piece in enumerate(pieces))
 
 
-def piece(text: str, is_marked: bool) -> str:
-    if is_marked and text[0] == "$":
-        return text
-    if not is_marked:
-        text = re.sub(r"(?<![\w.])-(?=[\d.])", "−", text)
-    signs = "".join(SIGNS.get(c, c if ord(c) < 256 else "?") for c in text.strip("`") if is_marked or c != "`")
-    if is_marked:
-        return rf"\texttt{{{signs}}}"
+def plain(text: str) -> str:
+    signs = escaped(re.sub(r"(?<![\w.])-(?=[\d.])", "−", text))
     return re.sub(r"[ ~]\\%", r"\\,\\%", signs).replace(r"p\_max", r"$p_{\max}$")
+
+
+def marked(text: str) -> str:
+    if text.startswith("$"):
+        return text
+    return rf"\texttt{{{escaped(text[1:-1])}}}" if text.startswith("`") else rf"\textbf{{{plain(text[2:-2])}}}"
+
+
+def escaped(text: str) -> str:
+    return "".join(SIGNS.get(c, c if ord(c) < 256 else "?") for c in text)
 
 
 def ems(text: str) -> float:

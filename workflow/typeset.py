@@ -18,7 +18,7 @@ import printed
 import verdicts
 import yaml
 from cells import BLANK, words
-from floats import table, tex
+from floats import MARKS, table, tex
 
 from chaoslib.pipeline import files
 
@@ -125,7 +125,7 @@ def section(chapter: str, figures: list[str]) -> tuple[str, list[str]]:
 
 
 def defined(name: str, caption: str) -> str:
-    return rf"\expandafter\def\csname caption:{name}\endcsname{{{tex(caption, math=True)}}}"
+    return rf"\expandafter\def\csname caption:{name}\endcsname{{{tex(caption, marks=MARKS)}}}"
 
 
 def figure(name: str, has_caption: bool) -> str:

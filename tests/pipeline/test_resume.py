@@ -71,7 +71,8 @@ class Noted(Workflow):
         (self.folder / "papermill/__main__.py").write_text(PAPERMILL.replace("\\\\n", "\\n"))
         (self.folder / "workflow/publish.py").rename(self.folder / "workflow/publish_all.py")
         (self.folder / "workflow/publish.py").write_text(PUBLISH)
-        (self.folder / "workflow/report.py").write_text("")
+        for name in ("report", "typeset"):
+            (self.folder / f"workflow/{name}.py").write_text("")
 
     def executed(self, *flags: str, **config: str) -> list[str]:
         """Make a call; the places whose notebooks it ran."""
