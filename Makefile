@@ -8,13 +8,15 @@
 #   make check DATASET=my.csv  the data stage alone: can this history be trusted?
 #   make lab                   JupyterLab on the same notebooks, to step through; outputs that it saves are no change to git
 #   make figures               draws the figures of a finished run again: ONLY=fig07_fan WIDTH=3.4 FORMAT=pdf,svg TO=folder
+#   make site                  renders the published run into site/, to be read in any browser, without a network
+#   make pdf CHAPTER=03        prints a chapter of that site with Chromium: VARIANT=mse for another variant
 #   make compare               holds the tables of a run against the committed ones
 #   make test-hand             steps through every chapter in a real JupyterLab, with Chromium
 #   make test-latex            sets the article with every figure and table of PROFILE, and each table alone, with pdflatex
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
 #   make help                  lists these commands and the variables
-#   make clean                 removes .venv, runs and what the workflow remembers; figures/paper stays
+#   make clean                 removes .venv, runs, site and what the workflow remembers; figures/paper stays
 
 # Variables, set as in make quick DATASET=nasdaq_logret CORES=1:
 PYTHON  ?= python3
@@ -34,6 +36,9 @@ ONLY    ?=
 WIDTH   ?=
 FORMAT  ?=
 TO      ?= figures/redrawn
+# Of make pdf: the number of a chapter, and its variant; empty means the one that README links.
+CHAPTER ?=
+VARIANT ?=
 # Of make compare: the revision whose tables are the published ones.
 AGAINST ?= HEAD
 # Where pip finds another build of torch, for instance https://download.pytorch.org/whl/cpu
@@ -43,7 +48,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: help reproduce quick walkforward figures compare test test-hand test-latex check yahoo lab bench unlock clean
+.PHONY: help reproduce quick walkforward figures site pdf compare test test-hand test-latex check yahoo lab bench unlock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p; s/^\([A-Z_]*\) *?= */  \1 = /p; /^BIN/q' Makefile
@@ -84,6 +89,16 @@ figures: .venv/installed
 		$(if $(ONLY),--only $(foreach name,$(subst $(comma), ,$(ONLY)),"$(name)")) \
 		$(if $(FORMAT),--format $(foreach name,$(subst $(comma), ,$(FORMAT)),"$(name)"))
 
+site: site/index.html
+
+SHOWN = README.md $(wildcard guides/* notebooks/executed/*.ipynb $(addprefix figures/*/,*.* tables/* figdata/*) workflow/site/*.py workflow/site/*/*.*)
+
+site/index.html: .venv/installed $(SHOWN)
+	OMP_NUM_THREADS=1 $(BIN)/python -m workflow.site site
+
+pdf: site/index.html
+	$(BIN)/python -m workflow.site site --pdf "$(CHAPTER)" --variant "$(VARIANT)"
+
 compare: .venv/installed
 	$(BIN)/python workflow/compare.py "$(RUN)" --published "$(AGAINST)"
 
@@ -101,7 +116,7 @@ unlock: .venv/installed
 	$(call FLOW,$(PROFILE),--unlock) publish
 
 clean:
-	rm -rf .venv runs .snakemake build *.egg-info
+	rm -rf .venv runs site .snakemake build *.egg-info
 
 # The scripts of a virtual environment name its folder: one that was moved is built anew.
 ifneq ($(shell cat .venv/installed 2>/dev/null),$(CURDIR))
