@@ -1,13 +1,15 @@
 """Generated windows beside real ones."""
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from chaoslib.evaluation import metrics
+from chaoslib.figures.history import plain_numbers
 from chaoslib.figures.style import (
     COLOURS,
     LABELS,
@@ -21,7 +23,6 @@ from chaoslib.figures.style import (
     legend_below,
     line_width,
     ranked_rows,
-    sns,
     styled,
 )
 
@@ -52,11 +53,12 @@ def larger_losses(axis: Axes, windows: np.ndarray, **style) -> None:
     axis.set_xlim(left=0, auto=None)  # the next sample may still widen it
 
 
-def memory(axis: Axes, windows: np.ndarray, *, max_lag: int = 20, **style) -> None:
-    """Pooled autocorrelation of the sizes of daily returns, at lags from one day."""
-    values = metrics.pooled_acf(np.abs(windows), max_lag=max_lag)
-    axis.plot(np.arange(1, len(values) + 1), values, **style)
+def correlogram(axis: Axes, values: np.ndarray, *, max_lag: int = 20, **style) -> None:
+    """Pooled autocorrelation of daily values (N, L) at lags from one day."""
+    heights = metrics.pooled_acf(values, max_lag=max_lag)
+    axis.plot(np.arange(1, len(heights) + 1), heights, **style)
     axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[5, 10]))
+    axis.set_xlabel("lag (days)")
 
 
 @styled(
@@ -127,11 +129,10 @@ def gallery(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         for windows, colour, label in ((real, "black", "real"), (fake, COLOURS[name], LABELS[name])):
             larger_losses(losses, windows, color=colour, label=label)
             density(volatility, PERCENT * metrics.realised_vol(windows), color=colour, label=label, log_scale=True)
-            memory(sizes, windows, color=colour, label=label)
+            correlogram(sizes, np.abs(windows), color=colour, label=label)
+        sizes.set_xlabel("")
         volatility.set(yticks=[], xlabel="", ylabel="")
-        volatility.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        volatility.xaxis.set_major_formatter("{x:g}")
-        volatility.xaxis.set_minor_locator(NullLocator())
+        plain_numbers(volatility, "x", at=(1.0, 3.0))
     labels = ("day, three windows end to end", "loss (%)", "volatility (% a day)", "lag (days)")
     for axis, label in zip(grid[-1], labels, strict=True):
         axis.set_xlabel(label)
@@ -188,7 +189,7 @@ def qq(samples: dict[str, np.ndarray]) -> Figure:
 
 @styled(
     """Pooled autocorrelation of daily log-returns $r$ (a) and of their size $|r|$ (b) inside windows. A model that is right
-    follows the black line{noise}. Trained models are of {seed}."""
+    follows the black line. {noise}Trained models are of {seed}."""
 )
 def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20, days: int = 0) -> Figure:
     """Pooled autocorrelation of r and of |r|, the first sample being the real one.
@@ -197,26 +198,23 @@ def acf(samples: dict[str, np.ndarray], *, max_lag: int = 20, days: int = 0) -> 
         that length would lie that have the same volatility and no memory of sign (Taylor 1984); 0: no band
     """
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.8)
-    lags = np.arange(1, max_lag + 1)
     for axis in (left, right):
         axis.axhline(0, color="grey", linewidth=0.5)
-        axis.set_xlabel("lag (days)")
     figure.said["noise"] = ""
     if days:
-        squares = (real := next(iter(samples.values()))) - real.mean()
-        squares = squares**2
+        real = next(iter(samples.values()))
+        squares, lags = (real - real.mean()) ** 2, range(1, max_lag + 1)
         products = [np.mean(squares[:, lag:] * squares[:, :-lag]) for lag in lags]
         half = 1.96 * np.sqrt(np.array(products) / days) / squares.mean()
         left.fill_between(lags, -half, half, color="grey", alpha=0.18, linewidth=0, label="95 % with random signs")
         figure.said["noise"] = (
-            "; inside the grey band its wiggles in a cannot be told from chance: there 95 % of histories as long lie whose"
-            " volatility clusters as the real one and whose signs are drawn by lot"
+            "The grey band in a holds, at each lag, 95 % of equally long histories whose days have the sizes of the real"
+            " ones and signs drawn by lot. "
         )
     for name, windows in samples.items():
         style = look(name) | {"label": LABELS[name], "marker": ".", "markersize": 3}
-        left.plot(lags, metrics.pooled_acf(windows, max_lag=max_lag), **style)
-        memory(right, windows, max_lag=max_lag, **style)
-    left.xaxis.set_major_locator(MaxNLocator("auto", steps=[5, 10]))
+        for axis, values in ((left, windows), (right, np.abs(windows))):
+            correlogram(axis, values, max_lag=max_lag, **style)
     left.set_ylabel("autocorrelation")
     left.set_title("returns: autocorrelation of r", loc="left")
     right.set_title("sizes: autocorrelation of |r|", loc="left")
@@ -259,12 +257,12 @@ def headline(samples: dict[str, np.ndarray]) -> Figure:
         if not number:
             fan.fill_between(days, *edges, color=COLOURS[name], alpha=0.12, linewidth=0)
         larger_losses(losses, windows, label=LABELS[name], **look(name))
-        memory(sizes, windows, label=LABELS[name], **look(name))
+        correlogram(sizes, np.abs(windows), label=LABELS[name], **look(name))
     fan.set(xlabel="day of the window", ylabel="cumulative log-return (%)")
     fan.set_title("paths: the central 90 %", loc="left")
     losses.set(xlabel="daily loss (%)", ylabel="days with a larger loss (%)")
     losses.set_title("tail of losses", loc="left")
-    sizes.set(xlabel="lag (days)", ylabel="autocorrelation")
+    sizes.set_ylabel("autocorrelation")
     sizes.set_title("memory of |r|", loc="left")
     legend_below(figure, *sizes.get_legend_handles_labels(), ncols=len(samples))
     return figure
