@@ -11,7 +11,7 @@
 #   make site                  renders the published run into site/, to be read in any browser, without a network
 #   make pdf CHAPTER=03        prints a chapter of that site with Chromium: VARIANT=mse for another variant
 #   make compare               holds the tables of a run against the committed ones
-#   make test-hand             steps through every chapter in a real JupyterLab, with Chromium
+#   make test-browser          every chapter in a real JupyterLab and every page of the site, with Chromium: PART=lab or site
 #   make test-latex            sets the article with every figure and table of PROFILE, and each table alone, with pdflatex
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
@@ -39,6 +39,8 @@ TO      ?= figures/redrawn
 # Of make pdf: the number of a chapter, and its variant; empty means the one that README links.
 CHAPTER ?=
 VARIANT ?=
+# Of make test-browser: lab, site, or nothing (the chapters with nothing run before); empty means lab and site.
+PART    ?=
 # Of make compare: the revision whose tables are the published ones.
 AGAINST ?= HEAD
 # Where pip finds another build of torch, for instance https://download.pytorch.org/whl/cpu
@@ -48,7 +50,7 @@ BIN  := .venv/bin
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
 
-.PHONY: help reproduce quick walkforward figures site pdf compare test test-hand test-latex check yahoo lab bench unlock clean
+.PHONY: help reproduce quick walkforward figures site pdf compare test test-browser test-latex check yahoo lab bench unlock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p; s/^\([A-Z_]*\) *?= */  \1 = /p; /^BIN/q' Makefile
@@ -102,9 +104,9 @@ pdf: site/index.html
 compare: .venv/installed
 	$(BIN)/python workflow/compare.py "$(RUN)" --published "$(AGAINST)"
 
-test-hand: .venv/installed
-	$(BIN)/python -m pip install --quiet playwright
-	$(BIN)/python tests/walk_lab.py
+test-browser: .venv/installed
+	$(BIN)/python -m pip install --quiet playwright axe-playwright-python
+	$(BIN)/python -m tests.browser --runs "$(RUNS)" $(if $(PART),--only $(PART))
 
 test-latex: .venv/installed
 	$(BIN)/python tests/latex.py "figures/$(PROFILE)"

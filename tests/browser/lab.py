@@ -1,12 +1,5 @@
-"""Step through all chapters in a real JupyterLab, as a reader does: Run All in number order, save, and ask git.
+"""All chapters in a real JupyterLab, as a reader steps through them: Run All, move sliders and menus, save, ask git."""
 
-python tests/walk_lab.py [--after quick nothing] [--chapters 01 02]
-
-Needs Playwright, which `make test-hand` installs, and Chromium (Debian: chromium; else CHROMIUM=/path/to/it). Works in a
-clone of the last commit, in a temporary folder. Prints a line a chapter; screenshots go to runs/hand.
-"""
-
-import argparse
 import json
 import os
 import re
@@ -15,17 +8,25 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError
 
-ROOT = Path(__file__).resolve().parents[1]
-FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync""".split()
+from tests.browser.watching import browser, new_page, told
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTROLLED = "figures.controls."  # what a chapter with controls calls
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # else it asks, over the pictures
+    "docmanager-extension/plugin": {
+        "autosave": False
+    },  # git's filter may keep a busy server for minutes: saved once, at the end
+}
 READY = (
     "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady && window.jupyterapp.shell.currentWidget.content"
 )
@@ -39,6 +40,17 @@ STATE = """() => {
           said: outputs.filter(o => o.name === 'stdout').map(o => [].concat(o.text).join('')).join(''),
           error: outputs.filter(error).map(o => o.ename + ': ' + o.evalue)[0] || ''};
 }"""
+ENDED = f"() => {{ const s = ({STATE})(); return s.idle && !s.waiting && (s.error || s.run === s.cells); }}"
+TO_CONTROLS = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget.content;
+  const isControl = output => output.data?.['application/vnd.jupyter.widget-view+json'];
+  const cell = notebook.widgets.findLast(c => c.model.type === 'code' && c.model.outputs.toJSON().some(isControl));
+  return cell && notebook.scrollToCell(cell, 'start').then(() => true);
+}"""
+CHANGED = """([box, before]) => {
+  const picture = box.querySelector('.jp-RenderedImage img');
+  return picture && picture.complete && picture.src !== before;
+}"""
 
 
 def free_port() -> int:
@@ -47,65 +59,76 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def checkout(folder: Path, *, quick: bool) -> Path:
-    """A clone that uses this environment; with the quick run of this checkout, made when there is none."""
+def checkout(folder: Path, run: Path | None) -> Path:
+    """A clone of the last commit that uses this environment, with a copy of a finished quick run if one is given."""
     clone = folder / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     (clone / ".venv").symlink_to(ROOT / ".venv")
-    if quick:
-        run = ROOT / "runs/quick/sp500_logret"
-        if not (run / "published.json").exists():
-            subprocess.run(["make", "quick"], cwd=ROOT, check=True)
+    if run:
         shutil.copytree(run, clone / "runs/quick/sp500_logret")
     return clone
 
 
-class Lab:
-    """`make lab` in a clone, without opening a browser of its own."""
-
-    def __init__(self, clone: Path, folder: Path):
-        self.token, self.port = secrets.token_hex(8), free_port()
-        settings = {
-            "ServerApp": {"open_browser": False, "port": self.port, "port_retries": 0, "allow_root": True},
-            "IdentityProvider": {"token": self.token},
-            "LabApp": {"expose_app_in_browser": True, "news_url": None},
-        }
-        (folder / "jupyter_server_config.json").write_text(json.dumps(settings))
-        environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_PREFER_ENV_PATH": "0"}
-        environment |= {"PYTHONPATH": str(clone), "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"}
-        command = ["make", "--silent", "-o", ".venv/installed", "lab"]
-        log = (folder / "lab.log").open("w")
-        self.process = subprocess.Popen(command, cwd=clone, env=environment, stdout=log, stderr=log, start_new_session=True)
-        self.wait_until_it_answers()
-
-    def wait_until_it_answers(self) -> None:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api?token={self.token}", timeout=2)
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise TimeoutError("JupyterLab does not answer")
-
-    def stop(self) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(timeout=30)
+def quick_run(runs: str) -> Path:
+    """The quick run in a folder of runs, made when there is none."""
+    run = ROOT / runs / "quick/sp500_logret"
+    if not (run / "published.json").exists():
+        subprocess.run(["make", "quick", f"RUNS={runs}"], cwd=ROOT, check=True)
+    return run
 
 
-def run_all(page: Page, url: str, chapter: str, pictures: Path, limit: float) -> dict:
-    """Open a chapter, Run All, save; returns what the page showed at the end, and the minutes until then."""
+@contextmanager
+def jupyterlab(clone: Path, folder: Path) -> Iterator[tuple[str, str]]:
+    """`make lab` in a clone, without opening a browser of its own. Its address, and its token as part of an address."""
+    token, port = secrets.token_hex(8), free_port()
+    settings = {
+        "ServerApp": {"open_browser": False, "port": port, "port_retries": 0, "allow_root": True},
+        "IdentityProvider": {"token": token},
+        "LabApp": {"expose_app_in_browser": True, "news_url": None},
+    }
+    (folder / "jupyter_server_config.json").write_text(json.dumps(settings))
+    for name, values in SETTINGS.items():
+        path = folder / f"lab/user-settings/@jupyterlab/{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_PREFER_ENV_PATH": "0"}
+    environment |= {"PYTHONPATH": str(clone), "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}"}
+    command, url = ["make", "--silent", "-o", ".venv/installed", "lab"], f"http://127.0.0.1:{port}"
+    with (folder / "lab.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=clone, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until_it_answers(f"{url}/api?token={token}", process)
+            yield url, f"token={token}"
+            urllib.request.urlopen(urllib.request.Request(f"{url}/api/shutdown?token={token}", method="POST"), timeout=30)
+            process.wait(timeout=60)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(timeout=30)
+
+
+def wait_until_it_answers(url: str, process: subprocess.Popen) -> None:
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=2)
+            return
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.5)
+    raise TimeoutError("JupyterLab does not answer")
+
+
+def run_all(page: Page, url: str, pictures: Path, chapter: str, limit: float) -> dict:
+    """Open a chapter and Run All; returns what the page showed at the end, and the minutes until then."""
     page.goto(url)
-    page.wait_for_function(READY, timeout=120_000)
+    page.wait_for_function(READY)
     page.click("text=Run >> nth=0")
     page.click("text=/^Run All Cells$/")
-    started, state = time.perf_counter(), {}
-    while time.perf_counter() - started < limit:
-        time.sleep(1)
-        state = page.evaluate(STATE)
-        if state["idle"] and not state["waiting"] and (state["error"] or state["run"] == state["cells"]):
-            break
-    state["minutes"] = (time.perf_counter() - started) / 60
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    started = time.perf_counter()
+    with suppress(TimeoutError):  # the state says how far it came
+        page.wait_for_function(ENDED, polling=1000, timeout=limit * 1000)
+    state = page.evaluate(STATE) | {"minutes": (time.perf_counter() - started) / 60}
     page.locator(".jp-Cell").first.scroll_into_view_if_needed()
     page.screenshot(path=pictures / f"{chapter}_head.png")
     errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
@@ -114,60 +137,89 @@ def run_all(page: Page, url: str, chapter: str, pictures: Path, limit: float) ->
     if shown.count():
         shown.scroll_into_view_if_needed()
     page.screenshot(path=pictures / f"{chapter}_end.png")
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     return state
 
 
-def walk(after: str, chapters: list[str], limit: float) -> list[str]:
-    """One walk; returns what is wrong."""
-    pictures = ROOT / "runs/hand" / f"after_{after}"
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
-    wrong = []
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
-        clone = checkout(folder, quick=after == "quick")
-        lab = Lab(clone, folder)
-        program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+def move_controls(page: Page, picture: Path) -> tuple[list[str], list[str]]:
+    """Move every slider and menu of the page once: lines about the new pictures, and what is wrong."""
+    if not page.evaluate(TO_CONTROLS):
+        return [], ["no controls"]
+    box = page.locator(".widget-interact").last
+    box.locator(".jp-RenderedImage img").wait_for()
+    lines, wrong = [], []
+    for control in box.locator(".widget-hslider, .widget-dropdown").all():
+        control.scroll_into_view_if_needed()
+        label, was = control.locator(".widget-label").inner_text(), reading(control)
+        before = box.locator(".jp-RenderedImage img").get_attribute("src")
+        released = move(page, control)
         try:
-            page = browser.new_page(viewport={"width": 1300, "height": 1100})
-            for chapter in chapters:
-                url = f"http://127.0.0.1:{lab.port}/lab/tree/{chapter}.ipynb?reset&token={lab.token}"
-                state = run_all(page, url, chapter, pictures, limit)
+            page.wait_for_function(CHANGED, arg=[box.element_handle(), before])
+            lines.append(f"{label}, {was} to {reading(control)}: a new picture after {time.perf_counter() - released:.1f} s")
+        except TimeoutError:
+            said = box.locator(".jp-OutputArea").or_(page.locator(".jp-Dialog-content")).all_inner_texts()
+            wrong.append(f"{label}, {was} to {reading(control)}: the picture stays. {' '.join(said).strip()[-300:]}")
+    box.scroll_into_view_if_needed()
+    page.screenshot(path=picture)
+    return lines, wrong or ([] if lines else ["no controls"])
+
+
+def reading(control: Locator) -> str:
+    """What a control stands at, as it shows it."""
+    menu = control.locator("select")
+    if menu.count():
+        return menu.evaluate("menu => menu.selectedOptions[0].text")
+    return control.locator(".widget-readout").inner_text()
+
+
+def move(page: Page, control: Locator) -> float:
+    """Choose the next entry of a menu, or drag a slider to its other side. Returns when it was let go."""
+    menu = control.locator("select")
+    if menu.count():
+        index = menu.evaluate("menu => (menu.selectedIndex + 1) % menu.options.length")
+        released = time.perf_counter()
+        menu.select_option(index=index)
+        return released
+    handle, rail = control.locator(".noUi-handle").bounding_box(), control.locator(".noUi-base").bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    is_left = x < rail["x"] + rail["width"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(rail["x"] + rail["width"] * (0.7 if is_left else 0.3), y, steps=5)
+    released = time.perf_counter()
+    page.mouse.up()
+    return released
+
+
+def walk(pictures: Path, chapters: list[str], limit: float, run: Path | None) -> list[str]:
+    """One walk, after a finished quick run or after nothing; returns what is wrong."""
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    wrong = []
+    with tempfile.TemporaryDirectory() as name, browser() as chromium:
+        folder = Path(name)
+        clone = checkout(folder, run)
+        with jupyterlab(clone, folder) as (url, token):
+            page, heard = new_page(chromium, 1300, 1100)
+            for chapter in names:
+                if chapters and chapter[:2] not in chapters:
+                    continue
+                state = run_all(page, f"{url}/lab/tree/{chapter}.ipynb?reset&{token}", pictures, chapter, limit)
                 line = f"{chapter}: {state['minutes']:.1f} min, {state['run']} of {state['cells']} cells"
                 line += f", {state['pictures']} figures"
                 print(line + (f", {state['error'].splitlines()[0]}" if state["error"] else ""), flush=True)
-                for said in re.findall(r"^(?:short|read from|left out).*", state["said"], flags=re.M):
-                    print(f"    {said}", flush=True)
-                helped = after == "nothing" and state["error"].startswith("MissingArtefact: not run yet")
-                if (state["error"] and not helped) or (not state["error"] and state["run"] < state["cells"]):
-                    wrong.append(f"{chapter} after {after}: {state['error'] or 'did not end in time'}")
-        finally:
-            browser.close()
-            lab.stop()
+                said, faults = re.findall(r"^(?:short|read from|left out).*", state["said"], flags=re.M), []
+                helped = run is None and state["error"].startswith("MissingArtefact: not run yet")
+                if not helped and (state["error"] or state["run"] < state["cells"]):
+                    faults = [state["error"] or "did not end in time"]
+                elif not helped and CONTROLLED in (clone / f"notebooks/{chapter}.ipynb").read_text():
+                    moved, faults = move_controls(page, pictures / f"{chapter}_controls.png")
+                    said += moved
+                page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+                page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+                print("".join(f"    {each}\n" for each in said), end="", flush=True)
+                wrong += [f"{chapter}: {each}" for each in faults] + told(heard, chapter)
+            page.close()
         status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
-        print(f"git status after saving all of them: {status.stdout or 'nothing'}", flush=True)
-        if status.stdout.replace("?? .venv\n", ""):
-            wrong.append(f"git shows {status.stdout}")
+        changed = status.stdout.replace("?? .venv\n", "")
+        print(f"git status after saving: {changed or 'nothing'}", flush=True)
+        wrong += [f"git shows {changed}"] if changed else []
     return wrong
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--after", nargs="*", choices=["quick", "nothing"], default=["quick", "nothing"])
-    parser.add_argument("--chapters", nargs="*", default=[], help="numbers, such as 01 02; all without any")
-    parser.add_argument("--limit", type=float, default=900, help="seconds a chapter may take")
-    options = parser.parse_args()
-    names = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-    chapters = [name for name in names if not options.chapters or name[:2] in options.chapters]
-    wrong = []
-    for after in options.after:
-        print(f"\nafter {'a quick run' if after == 'quick' else 'nothing'}", flush=True)
-        wrong += walk(after, chapters, options.limit)
-    print("\n".join(["", *wrong] if wrong else ["", "every chapter works, or names what to run first"]))
-    return int(bool(wrong))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
