@@ -21,7 +21,7 @@ def browser() -> str:
     names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
     found = next((shutil.which(name) for name in names if name and shutil.which(name)), None)
     if not found:
-        sys.exit("printing needs Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM=/path/to/it")
+        sys.exit("this needs Chromium: install it (Debian: apt-get install chromium), or set CHROMIUM=/path/to/it")
     return found
 
 
