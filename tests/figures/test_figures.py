@@ -1608,6 +1608,49 @@ def test_the_map_marks_one_stage_and_knows_every_chapter():
         figures.pipeline_map("12_none")
 
 
+DIAGRAMS = ("pipeline_map", "vae_network", "denoiser_network", "timegan_networks")
+
+
+@pytest.mark.parametrize("width", [7.0, 3.4])
+@pytest.mark.parametrize("name", DIAGRAMS)
+def test_words_of_a_diagram_are_legible_and_stand_in_their_boxes(name, width):
+    with figures.style.page(width):
+        figure = DRAWN[name][0]()
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    page = figure.bbox.padded(1)
+    boxes = [patch.get_window_extent() for patch in axis.patches if hasattr(patch, "get_boxstyle")]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    words = [text for text in axis.texts if text.get_text()]
+    assert min(text.get_fontsize() for text in words) >= 6
+    for text in words:
+        extent = text.get_window_extent()
+        assert page.containsx(extent.x0) and page.containsx(extent.x1), text.get_text()
+        assert page.containsy(extent.y0) and page.containsy(extent.y1), text.get_text()
+        for home in boxes:
+            if home.contains(*(extent.min + extent.max) / 2):
+                assert home.padded(1).containsx(extent.x0) and home.padded(1).containsx(extent.x1), text.get_text()
+                assert home.padded(1).containsy(extent.y0) and home.padded(1).containsy(extent.y1), text.get_text()
+
+
+def test_a_diagram_runs_downwards_on_a_narrow_page():
+    courses = []
+    for width in (7.0, 3.4):
+        with figures.style.page(width):
+            (axis,) = figures.pipeline_map().axes
+        places = {text.get_text()[:2]: text.get_position() for text in axis.texts if text.get_text()[:1].isdigit()}
+        courses.append(np.subtract(places["07"], places["01"]))
+    (right, level), (aside, down) = courses
+    assert right > 0 and level == 0
+    assert aside == 0 and down < 0
+
+
+def test_captions_of_diagrams_speak_of_a_mark_only_where_there_is_one():
+    assert "Yellow marks" in figures.pipeline_map("03_vae").caption
+    assert figures.pipeline_map().caption.endswith("in the evaluation.")
+
+
 def test_networks_are_drawn_with_the_sizes_they_are_given():
     sizes = {"seq_len": 30, "latent_dim": 7, "hidden": 65, "cond_dim": 0}
     gaussian, means = (texts(figures.vae_network(**sizes, knots=knots)) for knots in (4, 0))
