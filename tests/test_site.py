@@ -37,15 +37,32 @@ def published(root, tmp_path_factory) -> Path:
     shutil.copytree(root / "figures/paper", folder)
     known = json.loads((folder / "captions.json").read_text()) if (folder / "captions.json").exists() else {}
     (folder / "captions.json").write_text(json.dumps(known | STUB))
+    told = r"\expandafter\def\csname caption:fig07_fan\endcsname{Fans of $\sigma_t$ at 40\,\%.}"
+    (folder / "captions.tex").write_text(f"% Captions\n{told}\n")
     (folder / "figdata").mkdir(exist_ok=True)
     (folder / "figdata/fig07_fan.csv").write_text("panel,x,y\n1,2,3\n")
     return folder
 
 
 @pytest.fixture(scope="session")
-def site(program, published, tmp_path_factory) -> Path:
+def executed(root, tmp_path_factory) -> Path:
+    """The executed notebooks, with a caption under one figure, as a notebook shows it."""
+    folder = tmp_path_factory.mktemp("notebooks") / "executed"
+    shutil.copytree(root / "notebooks/executed", folder)
+    path = folder / "07_conditional.ipynb"
+    notebook = json.loads(path.read_text())
+    (cell,) = [cell for cell in notebook["cells"] if 'run.figure("fig07_fan")' in "".join(cell["source"])]
+    outputs = [output for output in cell["outputs"] if "text/markdown" not in output["data"]]
+    caption = {"text/markdown": f"`fig07_fan` {STUB['fig07_fan']}", "text/plain": STUB["fig07_fan"]}
+    cell["outputs"] = [outputs[0], {"output_type": "display_data", "data": caption, "metadata": {}}, *outputs[1:]]
+    path.write_text(json.dumps(notebook))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(program, published, executed, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "site"
-    program([str(folder), "--figures", str(published)])
+    program([str(folder), "--figures", str(published), "--executed", str(executed)])
     return folder
 
 
@@ -106,10 +123,10 @@ def test_formulas_are_drawn_and_told_without_a_script(site, pages):
     """A picture of MathJax with its MathML beside it; letters are outlines that the page itself holds."""
     count = 0
     for page, soup in pages.items():
-        formulas = soup.select(".math")
+        formulas = soup.find_all("span", class_="math")
         for formula in formulas:
             assert formula.svg["aria-hidden"] == "true", page
-            assert len(formula.select(".unseen math")) == 1, page
+            assert len(formula.find_all("math")) == 1, page
             assert not formula.find_all(["merror", "mjx-merror"]), page
         drawn = {tag["href"][1:] for tag in soup.find_all("use")}
         assert drawn == {tag["id"] for tag in soup.select(".letters path")}, page
@@ -150,6 +167,16 @@ def test_every_picture_says_what_it_shows(pages, published):
     assert card.img["alt"] == captions["fig03_history_mse"].split(". ")[0] + "."
 
 
+def test_a_caption_stands_once_under_its_figure_and_leads_to_the_gallery(pages):
+    chapter = pages["chapters/07_conditional.html"]
+    figure = chapter.find("img", src="../figures/fig07_fan.png").find_parent(class_="figure")
+    caption = figure.find_next_sibling("div", class_="caption")
+    assert caption.get_text().endswith("Darker is likelier.\n")
+    assert caption.a["href"] == "../gallery.html#fig07_fan"
+    assert not figure.select(".name")
+    assert str(chapter).count("Darker is likelier.") == 1
+
+
 def test_chapters_follow_each_other(root, pages):
     table = re.findall(r"\]\(notebooks/executed/([\w.]+)\.ipynb\) \|", (root / "README.md").read_text())
 
@@ -169,8 +196,8 @@ def test_chapters_follow_each_other(root, pages):
     assert len(variants) == len(list((root / "notebooks/executed").glob("03_vae.*")))
 
 
-def test_chapters_show_all_cells(root, pages):
-    for path in (root / "notebooks/executed").glob("*.ipynb"):
+def test_chapters_show_all_cells(executed, pages):
+    for path in executed.glob("*.ipynb"):
         soup = pages[f"chapters/{path.stem}.html"]
         code = [unescape(tag.get_text()).strip() for tag in soup.select("details.source > pre")]
         cells = json.loads(path.read_text())["cells"]
@@ -178,6 +205,8 @@ def test_chapters_show_all_cells(root, pages):
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert len(soup.select(".figure")) == sum("image/png" in output.get("data", {}) for output in outputs)
         shown = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+        said = "".join(tag.get_text() for tag in soup.select(".said"))
+        assert all("".join(output["text"]).strip() in said for output in outputs if output["output_type"] == "stream")
         assert len(soup.select("table.data")) == sum("<table" in html for html in shown)
         assert not soup.find_all("style")
 
@@ -202,7 +231,8 @@ def test_the_gallery_has_every_figure_in_every_format(site, pages, published):
             assert (site / link).read_bytes() == (folder / Path(link).name).read_bytes()
     fan = gallery.find(id="fig07_fan")
     assert fan.find("a", string="CSV")
-    assert r"\caption{Fans of $\sigma_t$ at a VIX of 40 \% in \texttt{cond\_end}. Darker is likelier.}" in fan.pre.get_text()
+    assert r"\caption{Fans of $\sigma_t$ at 40\,\%.}" in fan.pre.get_text()
+    assert "Darker is likelier." in fan.figcaption.get_text()
 
 
 def test_the_first_page_has_the_verdict_and_the_questions_of_readme(root, pages):

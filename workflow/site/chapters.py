@@ -75,7 +75,7 @@ def page(site: Site, node: str) -> tuple[str, list[tuple[int, str, str]]]:
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             place_pictures(cell, figure_names(cell.source, variant), known, site, to, f"{node}_{number}")
-            cell.outputs = [tidy(output) for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [tidy(output) for output in joined(cell.outputs) if WIDGET not in output.get("data", {})]
     exporter().register_filter("markdown2html", lambda text: render(text, site, source, to, headings))
     html, _ = exporter().from_notebook_node(notebook)
     return html, headings
@@ -112,6 +112,21 @@ def place_pictures(cell, names: list[str], known: dict[str, str], site: Site, to
         marked = re.search(r'pipeline_map\("(\d\d)_', cell.source)
         alt = f"Map of the chapters; chapter {marked[1]} is marked" if marked else "A picture of this chapter"
         output.metadata["html"] = f'<img src="{relative(file, to)}" alt="{alt}" loading="lazy" decoding="async">'
+
+
+def joined(outputs: list) -> list:
+    """Outputs with what was printed in one go as one, though a kernel sends it line by line."""
+    kept = []
+    for output in outputs:
+        if (
+            kept
+            and output.output_type == "stream"
+            and (kept[-1].output_type, kept[-1].get("name")) == ("stream", output.name)
+        ):
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
 
 
 def tidy(output: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -127,8 +127,8 @@ def section(markdown: str, title: str) -> str:
 
 def captions(site: Site) -> dict[str, str]:
     """Caption of each published figure, in Markdown; empty when the run published none."""
-    path = site.figures / "captions.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    paths = [folder / "captions.json" for folder in (site.figures, site.root / "figures/walkforward")]
+    return {name: text for path in paths if path.exists() for name, text in json.loads(path.read_text()).items()}
 
 
 def alternative(name: str, caption: str) -> str:

@@ -13,7 +13,7 @@ from workflow.site.prose import render
 
 ACCENTS = {"\\'e": "é", "\\`e": "è", '\\"e': "ë", '\\"o': "ö", '\\"u': "ü", '\\"a': "ä"}
 THUMB = 480  # pixels across
-SIGNS = {sign: f"\\{sign}" for sign in "%&#_"} | {"−": "$-$", "×": r"$\times$", "±": r"$\pm$"}
+CAPTION = re.compile(r"\\csname caption:(\w+)\\endcsname\{(.*)\}$", re.M)  # a line of captions.tex
 
 
 def tables(site: Site) -> list[dict]:
@@ -95,19 +95,18 @@ def figure(name: str, folder: Path, caption: str, site: Site) -> dict:
         "caption": render(caption, site, "README.md", "gallery.html"),
         "height": height,
         "files": {kind: path for kind, path in kinds.items() if path.exists()},
-        "tex": tex_of(name, folder.name, caption),
+        "tex": tex_of(name, folder),
     }
 
 
-def tex_of(name: str, folder: str, caption: str) -> str:
-    """Lines for a paper that show a figure with its caption."""
-    parts = re.split(r"(\$.+?\$|`.+?`)", caption)
-    texts = [part if part.startswith("$") else part.translate(str.maketrans(SIGNS)) for part in parts]
-    text = "".join(re.sub(r"^`(.+)`$", r"\\texttt{\1}", part) for part in texts)
+def tex_of(name: str, folder: Path) -> str:
+    """Lines for a paper that show a figure with its caption, where captions.tex has one."""
+    path = folder / "captions.tex"
+    caption = dict(CAPTION.findall(path.read_text())).get(name, "") if path.exists() else ""
     return rf"""\begin{{figure}}
   \centering
-  \includegraphics[width=\textwidth]{{figures/{folder}/{name}.pdf}}
-  \caption{{{text}}}
+  \includegraphics[width=\textwidth]{{figures/{folder.name}/{name}.pdf}}
+  \caption{{{caption}}}
   \label{{fig:{name}}}
 \end{{figure}}
 """
