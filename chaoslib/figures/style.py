@@ -174,7 +174,7 @@ def legend_below(figure: Figure, handles: list, labels: list[str], *, ncols: int
 @contextmanager
 def own_settings():
     """matplotlib as this project wants it, whatever a reader's matplotlibrc or notebook has set."""
-    with mpl.style.context(["default", STYLE]):
+    with mpl.style.context(["default", STYLE]), mpl.rc_context({"timezone": "UTC"}):  # which is no part of a style
         yield
 
 
@@ -198,7 +198,7 @@ class CaptionedFigure(Figure):
         one = f"seed {seeds[0]}" if seeds else "one seed"
         listed = ", ".join(map(str, seeds[:-1])) + f" and {seeds[-1]}" if len(seeds) > 1 else str(*seeds)
         every = (f"seeds {listed}" if len(seeds) > 1 else one) if seeds else "all seeds"
-        text = " ".join(self.template.split()).format(seed=one, seeds=every, **self.said)
+        text = " ".join(self.template.format(seed=one, seeds=every, **self.said).split())
         market = INDICES.get(dataset := self.about.get("dataset", ""), dataset)
         return text + f" {market}{self.about.get('settings', '')}." * bool(text and market)
 
