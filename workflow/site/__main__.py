@@ -130,7 +130,9 @@ def write_tables(site: Site) -> None:
 
 
 def write_gallery(site: Site) -> None:
-    write_page(site, "gallery.html", "Figures", "gallery", shelves=shelves.gallery(site), thumb=shelves.THUMB)
+    shown = shelves.gallery(site)
+    has_data = any("CSV" in figure["files"] for shelf in shown for figure in shelf["figures"])
+    write_page(site, "gallery.html", "Figures", "gallery", shelves=shown, thumb=shelves.THUMB, has_data=has_data)
 
 
 def build(site: Site) -> None:
