@@ -405,7 +405,7 @@ def test_figure_is_complete(name):
     ticks = [text.get_text() for axis in shown for text in axis.get_yticklabels()]
     worded = any(text[:1].isalpha() for text in ticks)  # rows with names need no label
     assert not shown or sum(bool(text) for text in [*named, *dated, worded]) >= 2  # both directions have a meaning
-    figure.canvas.draw()  # layout and text can be rendered
+    figure.draw_without_rendering()  # layout and text can be rendered
 
 
 @pytest.mark.parametrize("name", ["histogram", "acf", "drawdowns", "headline"])
@@ -973,7 +973,7 @@ def test_numbers_of_the_heat_map_can_be_read_on_their_colour():
     rows = scorecard_rows("ldm_post")
     rows["distance"] = np.linspace(0, 1.2, len(rows))
     figure = figures.scorecard(rows)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axis in figure.axes[:-1]:
         for text, fill in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
             lightness = [
@@ -1115,7 +1115,7 @@ def test_the_caption_of_a_card_says_what_was_asked():
 
 def test_a_card_of_equal_losses_can_be_drawn():
     values, risks = card()
-    figures.scenario_card({model: np.full_like(each, 0.9) for model, each in values.items()}, risks).canvas.draw()
+    figures.scenario_card({model: np.full_like(each, 0.9) for model, each in values.items()}, risks).draw_without_rendering()
 
 
 def test_losses_are_drawn_against_the_vix_as_mean_and_range_of_seeds():
@@ -1280,7 +1280,7 @@ def test_a_figure_fits_a_narrow_page(name):
     assert figure.get_figwidth() == 3.4
     assert len(figure.axes) == len(designed.axes)
     assert sum(len(axis.lines) for axis in figure.axes) == sum(len(axis.lines) for axis in designed.axes)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for legend in figure.legends:
         box = legend.get_window_extent().transformed(figure.transFigure.inverted())
         assert box.x0 > -0.01, "the legend is wider than the page"
@@ -1484,7 +1484,7 @@ def test_the_probe_shows_unseen_windows_as_crosses():
     for line in crosses:
         shown = line.get_xdata()
         np.testing.assert_allclose(shown[np.isfinite(shown)], [0.8, 0.9, 1.2])  # no subset of the highest VIX there
-    marks = ["posterior mean, decoder's mean", "posterior draw, sampled days (the gate)", "the same, validation windows"]
+    marks = ["mean of decode($\\mu$), without noise", "sampled decode of a draw (the gate)", "the same, validation windows"]
     assert legend_of(figure)[:4] == [*marks, "allowed by the gate"]
     assert len(left.get_title(loc="left")) < 20 and not left.get_legend()
 

@@ -87,9 +87,10 @@ HOSTILE = {  # what a reader's matplotlibrc may hold
 
 
 @functools.cache
-def drawn(name: str) -> Figure:
-    """A figure as designed, laid out; tests only look at it."""
-    figure = DRAWN[name][0]()
+def drawn(name: str, width: float | None = None) -> Figure:
+    """A figure as designed or of another width, laid out; tests only look at it."""
+    with style.page(width):
+        figure = DRAWN[name][0]()
     figure.draw_without_rendering()
     return figure
 
@@ -134,9 +135,10 @@ def test_type_can_be_read_in_print(name):
     assert not small
 
 
+@pytest.mark.parametrize("width", [None, style.ONE_COLUMN], ids=["designed", "narrow"])
 @pytest.mark.parametrize("name", DRAWN)
-def test_no_word_is_cut_off_by_the_page(name):
-    figure = drawn(name)
+def test_no_word_is_cut_off_by_the_page(name, width):
+    figure = drawn(name, width)
     page = figure.bbox.padded(1.0)  # pixel
     boxes = {text.get_text(): text.get_window_extent() for text in told(figure)}
     assert [word for word, box in boxes.items() if not (page.contains(*box.min) and page.contains(*box.max))] == []
