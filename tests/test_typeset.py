@@ -238,7 +238,7 @@ def test_a_table_nobody_knows_is_named(modules, caplog):
         ("mine_yours & 5 % of #1 {x} $2 ~ ^ \\", r"mine\_yours \& 5\,\% of \#1 \{x\} \$2 \textasciitilde{} "),
         ("|r| < 0.5 > -0.1", r"\textbar{}r\textbar{} \textless{} 0.5 \textgreater{} $-$0.1"),
         ("-0.3 (-0.4 to -0.2), 2000-01-03, GJR-FHS", r"$-$0.3 ($-$0.4 to $-$0.2), 2000-01-03, GJR-FHS"),
-        ("0.3–0.4 ± 0.1, 2× ≤ 9", r"0.3--0.4 $\pm$ 0.1, 2$\times$ $\leq$ 9"),
+        ("0.3–0.4 ± 0.1, 2× ≤ ∞", r"0.3--0.4 $\pm$ 0.1, 2$\times$ $\leq$ $\infty$"),
         ("in `by_year.csv`, 5 % `a-1`", r"in \texttt{by\_year.csv}, 5\,\% \texttt{a-1}"),
         ('the "model" **a**', "the ``model'' **a**"),
         ("größe 日", "größe ?"),
@@ -265,6 +265,7 @@ def test_what_a_dataset_is_called_cannot_break_a_table(modules, published):
         ([-0.001], "0.00"),
         ([np.nan, np.nan], "–"),
         ([], "–"),
+        ([np.inf], "∞"),
     ],
 )
 def test_span(modules, values, told):
@@ -289,9 +290,13 @@ def test_the_script_writes_tables_and_an_article_and_removes_what_it_makes_no_mo
     for name in ("fig04_probe", "fig03_history_mse", "fig03_history_mse_varmatch", "fig03_network_mse", "fig_mine"):
         (tmp_path / f"{name}.pdf").touch()
     (tmp_path / "tables/gone.tex").write_text("published before")
-    (tmp_path / "captions.json").write_text(json.dumps({"fig04_probe": "The **1 %** gate, $p_1$ of `a_b`.", "fig_mine": ""}))
+    (tmp_path / "captions.json").write_text(
+        json.dumps({"fig04_probe": "The **1 %** gate, $p_1$ of `a_b`. 日?", "fig_mine": ""})
+    )
     for _ in range(2):
-        subprocess.run([sys.executable, root / "workflow/typeset.py", tmp_path], check=True)
+        command = [sys.executable, root / "workflow/typeset.py", tmp_path]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert told.strip().endswith("floats.SIGNS: 日")
     names = ["data_summary", "forecast_gaps", "probe", "referees", "timings"]
     assert sorted(path.stem for path in tmp_path.glob("tables/*.tex")) == names
     assert len(list(tmp_path.glob("tables/*.csv"))) == 4
@@ -304,7 +309,7 @@ def test_the_script_writes_tables_and_an_article_and_removes_what_it_makes_no_mo
     assert re.findall(r"\\section\*\{(\d\d)", paper) == ["01", "03", "04", "10"]
     assert r"\caption{\csname caption:fig04_probe\endcsname}\label{fig:fig04_probe}" in paper
     assert (
-        r"caption:fig04_probe\endcsname{The \textbf{1\,\%} gate, $p_1$ of \texttt{a\_b}.}"
+        r"caption:fig04_probe\endcsname{The \textbf{1\,\%} gate, $p_1$ of \texttt{a\_b}. ??}"
         in (tmp_path / "captions.tex").read_text()
     )
     assert r"\caption{\texttt{fig03\_network\_mse}}" in paper

@@ -38,7 +38,7 @@ def words(code: object) -> str:
 
 def fixed(x: float, digits: int) -> str:
     """`x` to so many decimals, without a sign where it is zero to them."""
-    return BLANK if pd.isna(x) else f"{round(x, digits) + 0.0:.{digits}f}"
+    return BLANK if pd.isna(x) else f"{round(x, digits) + 0.0:.{digits}f}".replace("inf", "∞")
 
 
 def between(low: float, high: float, digits: int) -> str:

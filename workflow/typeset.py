@@ -156,6 +156,8 @@ def main(arguments: list[str] | None = None) -> None:
     tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("tables/*.csv"))}
     made, known = print_tables(tables), folder / "captions.json"
     captions = {name: text for name, text in (json.loads(known.read_text()) if known.exists() else {}).items() if text}
+    if lost := sorted({letter for text in captions.values() for letter in text if tex(letter) == "?" != letter}):
+        logging.warning("captions have letters that pdfLaTeX may lack, add them to floats.SIGNS: %s", " ".join(lost))
     written = {f"tables/{name}.tex": text for texts in made.values() for name, text in texts.items()}
     for name, text in written.items():
         files.write(folder / name, text)
