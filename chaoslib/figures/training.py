@@ -139,11 +139,11 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
 
 
 @styled(
-    """The gate that a decoder has to pass. (a) Four statistics of decoded windows over those of the real ones, on training
-    windows: hollow is the decoder's mean of the posterior mean, filled is a draw of the posterior with sampled days,
-    which the gate reads, and a cross is the same on validation windows. The grey bar holds what the gate allows. (b)
-    How the realised volatility of windows is distributed, real (black) and decoded with sampled days. A decoder that is
-    right has its filled points in the grey bars and its curve on the black one. Trained models are of {seed}."""
+    r"""The gate that a decoder has to pass. (a) Four statistics of decoded windows over those of the real ones, on training
+    windows: hollow is the mean of decode($\mu$), without noise; filled is the sampled decode of a posterior draw, which
+    the gate reads; a cross is the same on validation windows. The grey bar holds what the gate allows. (b) How the
+    realised volatility of windows is distributed, real (black) and decoded with sampled days. A decoder that is right
+    has its filled points in the grey bars and its curve on the black one. Trained models are of {seed}."""
 )
 def probe(
     rows: pd.DataFrame,
@@ -166,8 +166,8 @@ def probe(
     criteria = [PROBE_LABELS[metric] + (f",\n{PROBE_LABELS[subset]}" if subset != "all" else "") for metric, subset in gate]
     by_kind = rows.set_index(["draw", "decode", "vae", "subset"]).sort_index()
     hollow = {"marker": "o", "markersize": 6, "markerfacecolor": "white"}
-    kinds = {"posterior mean, decoder's mean": (by_kind.loc["mu", "mean"], hollow)}
-    kinds["posterior draw, sampled days (the gate)"] = by_kind.loc["post", "sampled"], {"marker": "o", "markersize": 3.5}
+    kinds = {"mean of decode($\\mu$), without noise": (by_kind.loc["mu", "mean"], hollow)}
+    kinds["sampled decode of a draw (the gate)"] = by_kind.loc["post", "sampled"], {"marker": "o", "markersize": 3.5}
     if unseen is not None:
         unseen = unseen.assign(subset="all").set_index(["vae", "subset"])
         kinds["the same, validation windows"] = unseen, {"marker": "x", "markersize": 4.5}
@@ -227,9 +227,9 @@ def latent_space(mu: np.ndarray, vix: np.ndarray, posterior_std: np.ndarray) -> 
 
 @styled(
     """The noise schedule, the factors of signal and noise at each level (a), and the error of the denoiser against epochs
-    (b): of the running weights on train (solid) and of the averaged weights, which are kept, on validation (dashed).
-    The error starts near 1, that of a network that answers zero, and cannot reach 0. A validation error that turns
-    upwards would be a model that learns by heart; its height says how calm the validation span is and is not to be
+    (b): of the running weights on train (solid) and of the averaged weights, which are kept, on validation (dashed). A
+    network that always answers zero has the error 1, and no network reaches 0. A validation error that turns upwards
+    would be a model that learns by heart; its height also says how calm the validation span is and is not to be
     compared with train. Trained models are of {seed}."""
 )
 def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
