@@ -16,6 +16,7 @@ from chaoslib.figures.style import (
     COLOURS,
     DIVERGING,
     LABELS,
+    LINES,
     ONE_COLUMN,
     PERCENT,
     TWO_COLUMNS,
@@ -118,8 +119,7 @@ def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *,
             if x > right:
                 axis.plot(0.98 * right, height, ">", markersize=5, color=COLOURS[model])
                 axis.text(0.94 * right, height, f"at {x:.2g}", ha="right", va="center", fontsize=6.5)
-        axis.set(xlim=(0, right), ylim=(0, 1.62 * top), ylabel="")
-        axis.set_title(METRIC_LABELS[name], loc="left")
+        axis.set(xlim=(0, right), ylim=(0, 1.62 * top), ylabel="", title=METRIC_LABELS[name])
         axis.set_xlabel(f"distance ({DISTANCE_UNITS[name]}),\nlower is better")
     axes[0].set_ylabel("number of copies")
     legend_below(figure, *axes[0].get_legend_handles_labels(), ncols=4)
@@ -147,19 +147,11 @@ def scorecard(table: pd.DataFrame) -> Figure:
     figure, axes = canvas(len(groups), 1, width=TWO_COLUMNS, height=height, height_ratios=sizes)
     is_wide = figure.get_figwidth() > 0.75 * len(models)
     heads = [textwrap.fill(LABELS[name], 10 if is_wide else 99, break_on_hyphens=False) for name in models]
-    look = {
-        "cmap": DIVERGING,
-        "center": 1,
-        "vmin": 0,
-        "vmax": 5,
-        "linewidths": 0.5,
-        "fmt": "",
-        "annot_kws": {"fontsize": 6.5},
-    }
+    look = {"cmap": DIVERGING, "center": 1, "vmin": 0, "vmax": 5, "linewidths": 0.5, "annot_kws": {"fontsize": 6.5}}
     for axis, (about, names) in zip(axes, groups.items(), strict=True):
         part, text = bands.loc[names, models].to_numpy(), words.loc[names, models].to_numpy() if is_wide else None
         ticks = {"xticklabels": heads, "yticklabels": [METRIC_LABELS[name] for name in names]}
-        sns.heatmap(np.minimum(part, 999), ax=axis, annot=text, cbar=False, **look, **ticks)
+        sns.heatmap(np.minimum(part, 999), ax=axis, annot=text, fmt="", cbar=False, **look, **ticks)
         for ink, value in zip(axis.texts, part.ravel(), strict=False):
             ink.set_color("white" if value > DARK else "black")
         for row, column in np.argwhere(part > 1):
@@ -217,8 +209,7 @@ def forest(table: pd.DataFrame, models: list[str]) -> Figure:
         axis.set_xticks([0.03, 0.1, 0.3, 1, 3, 10], ["0.03", "0.1", "0.3", "1", "3", "10"])
         axis.minorticks_off()
         axis.set_yticks(rows, [METRIC_LABELS[name] for name in names])
-        axis.set_title(about, loc="left")
-        axis.set_xlabel("distance in bands (lower is better)")
+        axis.set(title=about, xlabel="distance in bands (lower is better)")
     line = {"color": "black", "linewidth": 0.9}
     swatches = {LABELS[model]: Line2D([], [], **line | {"color": COLOURS[model]}, marker="o", ms=3.5) for model in models}
     swatches |= {"inside the band": Patch(color=BAND), "interval over histories": Line2D([], [], **line)}
@@ -245,7 +236,12 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     low, high = np.quantile(band["acf_abs_mae"], [0.025, 0.975], axis=0)
     memory.fill_between(lags, low, high, color=BAND, linewidth=0, zorder=0, label="95 % of copies of history")
     for name, windows in samples.items():
-        style = {"color": COLOURS[name], "linewidth": line_width(name), "label": LABELS[name]}
+        style = {
+            "color": COLOURS[name],
+            "linewidth": line_width(name),
+            "label": LABELS[name],
+            "linestyle": LINES.get(name, "-"),
+        }
         tails.loglog(-PERCENT * np.quantile(windows, shares), shares, **style)
         memory.plot(lags, metrics.pooled_acf(np.abs(windows)), **style)
         leverage.plot(lags[:10], metrics.leverage_by_lag(windows), **style)
@@ -263,8 +259,9 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
     ):
         (low, high), limit = axis.get_ylim(), times * np.abs(axis.lines[0].get_ydata()).max()
         is_cut = low < -limit or high > limit
-        axis.set(xlabel=x, ylabel=y, ylim=(max(low, -limit), min(high, limit)))
-        axis.set_title(f"{title} (axis cut)" if is_cut else title, loc="left")
+        axis.set(
+            xlabel=x, ylabel=y, title=f"{title} (axis cut)" if is_cut else title, ylim=(max(low, -limit), min(high, limit))
+        )
         if axis is not tails:
             axis.axhline(0, color="grey", linewidth=0.5, zorder=0)
     legend_below(figure, *memory.get_legend_handles_labels(), ncols=4)
@@ -285,8 +282,7 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
     maps["t-SNE"] = TSNE(2, perplexity=30, init="pca", random_state=seed)
     for axis, (name, how) in zip(axes, maps.items(), strict=True):
         points = vix_points(axis, how.fit_transform(z), vix[some])
-        axis.set_title(name, loc="left")
-        axis.set(xlabel="first coordinate (no unit)", ylabel="second coordinate (no unit)", xticks=[], yticks=[])
+        axis.set(title=name, xlabel="first coordinate (no unit)", ylabel="second coordinate (no unit)", xticks=[], yticks=[])
     vix_bar(figure, points, list(axes))
     return figure
 
@@ -299,13 +295,12 @@ def latent_map(latents: np.ndarray, vix: np.ndarray, *, shown: int = 1300, seed:
 def memorisation(train: np.ndarray, samples: dict[str, np.ndarray], held_out: np.ndarray) -> Figure:
     """Share of windows whose nearest training window, both standardised, is closer than a distance; 0 is a copy."""
     figure, (axis,) = canvas(1, 1, width=ONE_COLUMN, height=3.0)
-    dashes = ["-", "-", "-", (0, (5, 3)), "-", (0, (1, 1.5))]  # of curves that lie on each other, all can be seen
-    for number, (name, windows) in enumerate({"held out": held_out, **samples}.items()):
+    dashes = LINES | {"vae_prior": (0, (5, 3))}  # upon full lines: of curves that lie on each other all can be seen
+    for name, windows in {"held out": held_out, **samples}.items():
         look = {"color": COLOURS.get(name, "black"), "label": LABELS.get(name, "real, held out")}
-        look |= {"linewidth": 1.3 if name in COLOURS else 1.8, "linestyle": dashes[number % len(dashes)]}
-        empirical(axis, metrics.nearest_distances(train, windows), **look)
-    axis.set_title("are the windows new?", loc="left")
+        look |= {"linewidth": 1.3 if name in COLOURS else 1.8, "linestyle": dashes.get(name, "-")}
+        empirical(axis, metrics.nearest_distances(train, windows), zorder=3 if name in dashes else 2, **look)
+    axis.set(title="are the windows new?", xlim=(-0.02, None), ylim=(0, 1.02))
     axis.set(xlabel="distance to the nearest training window (0: a copy)", ylabel="share of windows closer")
-    axis.set(xlim=(-0.02, None), ylim=(0, 1.02))
     legend_below(figure, *axis.get_legend_handles_labels(), ncols=4)
     return figure
