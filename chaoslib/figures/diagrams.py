@@ -97,6 +97,7 @@ def arrow(axis: Axes, start: Patch | tuple, end: Patch, *, text: str = "", bend:
     """The chapters and what flows between them: windows of data feed the VAE, its latents feed the diffusion, and samples
     of all models meet in the evaluation.{marked}""",
     letters=False,
+    market=False,
 )
 def pipeline_map(here: str = "") -> Figure:
     """The chapters and what flows between them; `here` is the stage to mark, such as "03_vae".
@@ -130,6 +131,7 @@ def pipeline_map(here: str = "") -> Figure:
     numbers that stands beside it; blue columns and boxes are what goes in and comes out, grey ones are hidden layers
     with the nonlinearity that follows them.""",
     letters=False,
+    market=False,
 )
 def vae_network(*, seq_len: int, latent_dim: int, hidden: int, knots: int, cond_dim: int) -> Figure:
     """Encoder and decoder of the autoencoder, a column a layer, with the count of numbers over it.
@@ -160,6 +162,7 @@ def vae_network(*, seq_len: int, latent_dim: int, hidden: int, knots: int, cond_
     the root of the count of numbers that stands beside it, grey boxes are layers, blue boxes are what the network is
     told. The context is added inside each block.""",
     letters=False,
+    market=False,
 )
 def denoiser_network(*, latent_dim: int, hidden: int, blocks: int, time_features: int, cond_dim: int) -> Figure:
     """The network that predicts v: columns of numbers along the middle, what it is told of level and VIX below.
@@ -197,6 +200,7 @@ def denoiser_network(*, latent_dim: int, hidden: int, blocks: int, time_features
     days; the generator is trained against the discriminator, which sees latent days and never returns. New returns take
     the way from noise through generator, supervisor and recovery.""",
     letters=False,
+    market=False,
 )
 def timegan_networks(*, hidden: int, layers: int, noise_dim: int) -> Figure:
     """The five networks and the series that pass between them."""

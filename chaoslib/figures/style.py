@@ -53,7 +53,7 @@ COLOURS = {
     "timegan_stress": "#8A5200",
     "ldm_post": "#0072B2",
     "ldm_mu": "#D55E00",
-    "cond_vae_prior": "#EE99AA",
+    "cond_vae_prior": "#F2A3A3",
     "cond_ldm": "#332288",
     "cond_ldm_normalised": "#C8102E",
     "vix_scaled": "#117733",
@@ -185,7 +185,7 @@ class CaptionedFigure(Figure):
     said : what the caption's template leaves to the drawing; name, about : of the file it was saved as, and of the run
     """
 
-    drawn_by, template, name = "", "", ""
+    drawn_by, template, name, of_a_market = "", "", "", True
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -200,7 +200,7 @@ class CaptionedFigure(Figure):
         every = (f"seeds {listed}" if len(seeds) > 1 else one) if seeds else "all seeds"
         text = " ".join(self.template.format(seed=one, seeds=every, **self.said).split())
         market = INDICES.get(dataset := self.about.get("dataset", ""), dataset)
-        return text + f" {market}{self.about.get('settings', '')}." * bool(text and market)
+        return text + f" {market}{self.about.get('settings', '')}." * bool(text and market and self.of_a_market)
 
     def picture(self) -> str:
         """The figure as a notebook shows it: a PNG in base64."""
@@ -224,13 +224,13 @@ class CaptionedFigure(Figure):
             display(data, metadata=metadata, raw=True)
 
 
-def styled(caption: str, *, letters: bool = True):
+def styled(caption: str, *, letters: bool = True, market: bool = True):
     """Apply the house style while a figure is drawn, letter its panels, and note on it what drew it from what.
 
     caption : what is drawn and what to look for, true of any run; {seed} becomes the seed of the models shown, or the
         first of several, {seeds} all of them; other names in braces the function puts into `figure.said`
     letters : whether panels are lettered, where there are several; those of a grid whose rows and columns say what they
-        hold are not
+        hold are not; market : whether the caption names the market, which a diagram does not show
     """
 
     def decorate(draw):
@@ -242,7 +242,7 @@ def styled(caption: str, *, letters: bool = True):
                     fit(figure)
                 if letters:
                     letter(figure)
-            figure.drawn_by, figure.template = draw.__name__, caption
+            figure.drawn_by, figure.template, figure.of_a_market = draw.__name__, caption, market
             figure.drawn_from = dict(inspect.signature(draw).bind(*args, **kwargs).arguments)
             return figure
 

@@ -169,14 +169,15 @@ def test_a_caption_says_in_a_few_sentences_what_is_drawn_of_which_seed_and_marke
     assert len(sentences) - len(told_of_seeds) - len(told_of_panels) <= 4
     assert len(plain.split()) <= 120
     figure.about = {"dataset": "nasdaq_logret", "seeds": [3, 5]}
-    assert figure.caption.endswith(" Nasdaq Composite.")
+    is_diagram = DRAWN[name][0]().drawn_by in vars(figures.diagrams)
+    assert figure.caption.endswith(" Nasdaq Composite.") != is_diagram
     assert not re.search(r"\bseeds? (0|one)\b", figure.caption)
     if "{seed}" in figure.template:
         assert "seed 3" in figure.caption
     if "{seeds}" in figure.template:
         assert "seeds 3 and 5" in figure.caption
     figure.about = {"dataset": "my_history", "seeds": [3], "settings": ", quick settings"}
-    assert figure.caption.endswith(" my_history, quick settings.")
+    assert figure.caption.endswith(" my_history, quick settings.") != is_diagram
 
 
 def test_a_figure_without_a_caption_says_nothing():
