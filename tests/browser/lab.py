@@ -48,8 +48,9 @@ TO_CONTROLS = """() => {
   return cell && notebook.scrollToCell(cell, 'start').then(() => true);
 }"""
 CHANGED = """([box, before]) => {
-  const picture = box.querySelector('.jp-RenderedImage img');
-  return picture && picture.complete && picture.src !== before;
+  const picture = box.querySelector('.jp-RenderedImage img'), panel = window.jupyterapp.shell.currentWidget;
+  const isAtRest = panel.sessionContext.session?.kernel?.status === 'idle'; // a slider may draw on its way, too
+  return isAtRest && picture && picture.complete && picture.src !== before;
 }"""
 
 
