@@ -132,9 +132,8 @@ def draw_again(sources: dict[str, artefacts.Artefact], run_dir: Path, target: Pa
         about = artefacts.subject(artefact.meta["params"], [run_dir])
         figure = figures.redraw(artefact.folder / "figdata" / name, about=about)
         export(figure, target / name, SUFFIXES)
-        points = seen(figure).to_csv(index=False, float_format="%.6g", lineterminator="\n")
         with files.whole_file(target / f"figdata/{name}.csv.gz") as partial:
-            partial.write_bytes(packed(points.encode()))
+            partial.write_bytes(packed(files.as_csv(seen(figure)).encode()))
         shown[name] = figure.outputs()
     return shown
 
@@ -251,6 +250,25 @@ def clean_notebook(executed: str, source: str, node: str, run_dir: Path, shown: 
     return json.dumps(notebook | {"cells": cells, "metadata": metadata}, indent=1, ensure_ascii=False) + "\n"
 
 
+def publish_notebooks(
+    finished: dict[tuple[str, int], artefacts.Artefact],
+    seed: int,
+    run_dir: Path,
+    to: Path,
+    shown: dict[str, list[tuple[dict, dict]]],
+) -> None:
+    """Write the executed notebooks of one seed as `clean_notebook` makes them, and remove those of nodes that are gone."""
+    to.mkdir(exist_ok=True)
+    places = {stages.place(node, seed): node for node, _ in finished}
+    for place, node in places.items():
+        executed = (run_dir / "logs" / f"{place}.ipynb").read_text()
+        source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
+        files.write(to / f"{node}.ipynb", clean_notebook(executed, source, node, run_dir, shown))
+    for path in to.glob("*.ipynb"):
+        if path.stem not in places.values():
+            path.unlink()
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run_dir", type=Path, help="folder of one profile and dataset")
@@ -270,15 +288,7 @@ def main(arguments: list[str] | None = None) -> None:
     captions |= {name: outputs[-1][0]["text/plain"] for name, outputs in shown.items() if len(outputs) > 1}
     files.write(options.to / "captions.json", dict(sorted(captions.items())))
     if options.executed:
-        options.executed.mkdir(exist_ok=True)
-        shown = {stages.place(node, options.seeds[0]): node for node, _ in finished}
-        for place, node in shown.items():
-            executed = (options.run_dir / "logs" / f"{place}.ipynb").read_text()
-            source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
-            files.write(options.executed / f"{node}.ipynb", clean_notebook(executed, source, node, options.run_dir, shown))
-        for path in options.executed.glob("*.ipynb"):
-            if path.stem not in shown.values():
-                path.unlink()
+        publish_notebooks(finished, options.seeds[0], options.run_dir, options.executed, shown)
     if options.weights:
         publish_weights(finished, options.seeds[0], options.weights)
     files.write(options.to / "run_metadata.json", metadata)

@@ -36,7 +36,7 @@ def write(path: Path, content) -> None:
         elif path.suffix == ".json":
             partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
         elif path.suffix == ".csv":
-            content.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+            partial.write_text(as_csv(content))
         elif path.suffix == ".parquet":
             content.to_parquet(partial, index=False)
         elif path.suffix == ".safetensors":
@@ -47,6 +47,11 @@ def write(path: Path, content) -> None:
             partial.write_text(content)
         else:
             raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
+
+
+def as_csv(frame) -> str:
+    """The text of a table, numbers to six significant digits."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def move_in(source: Path, to: Path) -> list[str]:

@@ -4,6 +4,7 @@ In place of papermill stands a program that loads what a stage reads and writes 
 is read, leaves such a result as it was, an edit of params does not.
 """
 
+import base64
 import gzip
 import importlib.util
 import json
@@ -311,3 +312,25 @@ def test_pictures_of_an_executed_chapter_are_replaced_and_nothing_else(publish):
     assert outputs[1]["metadata"]["image/png"]["alt"] == "words"
     assert publish.with_figures([said, picture], ["another"], shown) == [said, picture]
     assert publish.with_figures([said, picture], [], shown) == [said, picture]
+
+
+def test_an_executed_chapter_is_published_with_its_figures_as_they_are_drawn_now(publish, drawn, tmp_path):
+    """The run's own log still shows the picture of the day."""
+    notebook = json.loads((publish.ROOT / "notebooks/01_data.ipynb").read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code" and '"fig01_data"' in "".join(cell["source"]):
+            picture = {"output_type": "execute_result", "execution_count": 1, "metadata": {}}
+            cell["outputs"] = [picture | {"data": {"image/png": "of an older version"}}]
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/01_data.ipynb").write_text(json.dumps(notebook))
+    (tmp_path / "to/figdata").mkdir(parents=True)
+    (tmp_path / "executed").mkdir()
+    (tmp_path / "executed/00_gone.ipynb").write_text("{}")
+    shown = publish.draw_again({"fig01_data": drawn}, tmp_path, tmp_path / "to")
+    publish.publish_notebooks({("01_data", 0): drawn}, 0, tmp_path, tmp_path / "executed", shown)
+    (path,) = (tmp_path / "executed").iterdir()
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    picture, caption = (output["data"] for output in outputs)
+    assert base64.b64decode(picture["image/png"]).startswith(b"\x89PNG")
+    assert caption["text/markdown"].startswith("`fig01_data` ") and caption["text/markdown"].endswith("Nasdaq Composite.")
