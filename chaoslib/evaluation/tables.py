@@ -34,11 +34,6 @@ HORIZONS = ["days", "model", "metric", "real", "value", "distance", "floor_media
 SWEEP = [*CONDITIONAL, "temperature", "output_scale", "amplified"]
 
 
-def both(name: str, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The file of one table, for `runs.Run.save`; its printed form is made from what is published."""
-    return {f"tables/{name}.csv": frame}
-
-
 def summarise_data(dataset: str, prices: pd.DataFrame, log_returns: np.ndarray, provenance: dict) -> pd.DataFrame:
     """The one row of `data_summary`; moments of daily log-returns (T,) as fractions."""
     row = {

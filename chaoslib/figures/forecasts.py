@@ -116,13 +116,7 @@ def models_differ(rows: pd.DataFrame) -> bool:
     models are of {seed}."""
 )
 def exceedances(
-    dates: np.ndarray,
-    outcome: np.ndarray,
-    forecasts: dict[str, np.ndarray],
-    *,
-    level: float = 0.01,
-    days: int = 1,
-    title: str = "",
+    dates: np.ndarray, outcome: np.ndarray, forecasts: dict[str, np.ndarray], *, level: float, days: int = 1
 ) -> Figure:
     """What happened over the value at risk of each model, and the days below it, a row a model.
 
@@ -139,7 +133,7 @@ def exceedances(
     ahead, expected = f"{days} day{'s' if days > 1 else ''}", f"{level * len(outcome):.0f}"
     figure.said |= {"days": ahead, "level": f"{PERCENT * level:g} %", "expected": expected, "total": f"{len(outcome):,}"}
     axis.set_ylabel("log-return (%)")
-    axis.set_title(title or f"value at risk at {PERCENT * level:g} %, {ahead} ahead", loc="left")
+    axis.set_title(f"value at risk at {PERCENT * level:g} %, {ahead} ahead", loc="left")
     strip.set_title(f"hits, days below the value at risk: about {expected} is right", loc="left")
     strip.set_yticks(range(len(hits)), [f"{below.sum()} hits" for below in hits.values()])
     strip.set_ylim(len(hits) - 0.4, -0.6)
