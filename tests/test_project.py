@@ -1,7 +1,6 @@
 """The front doors agree with each other, and what README promises is there."""
 
 import csv
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import tomllib
 
 import pandas as pd
 import pytest
+import report
 import yaml
 
 
@@ -178,22 +178,14 @@ def test_every_other_number_of_readme_and_results_is_a_setting_or_in_a_table(roo
     assert len(set(tables["scorecard"]["metric"]) - {"skew", "excess_kurtosis"}) == 24
 
 
-def load_report(root):
-    spec = importlib.util.spec_from_file_location("report", root / "workflow/report.py")
-    report = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(report)
-    return report
-
-
 @pytest.mark.parametrize(("name", "profile"), [("backtest", "paper"), ("walkforward", "walkforward")])
 def test_the_backtests_in_the_results_are_those_of_the_tables(root, name, profile):
-    report, published = load_report(root), pd.read_csv(root / f"figures/{profile}/tables/backtest.csv")
+    published = pd.read_csv(root / f"figures/{profile}/tables/backtest.csv")
     shown = (root / "guides/results.md").read_text().split(f"<!-- {name} -->")[1].strip()
     assert shown == report.markdown(report.backtest_overview(published))
 
 
 def test_the_scorecard_in_the_results_is_that_of_the_report(root):
-    report = load_report(root)
     tables = {path.stem: pd.read_csv(path) for path in (root / "figures/paper/tables").glob("*.csv")}
     assert (root / "guides/results.md").read_text().split("<!-- scorecard -->")[1].strip() == report.markdown(
         report.summary(tables)

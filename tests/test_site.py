@@ -1,12 +1,10 @@
 """The site of the published run: whole, without a dead link, and readable without a network."""
 
 import csv
-import importlib
 import json
 import os
 import re
 import shutil
-import sys
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -15,19 +13,15 @@ from urllib.parse import unquote
 import pytest
 from bs4 import BeautifulSoup
 
+from workflow.site import mathematics
+from workflow.site.__main__ import main as program
+
 LOADED = {"img": "src", "script": "src", "link": "href", "source": "src", "iframe": "src", "video": "src", "object": "data"}
 LIMIT = 2_000_000  # bytes of a page with the pictures that it alone shows
 STUB = {
     "fig07_fan": "Fans of $\\sigma_t$ at a VIX of 40 % in `cond_end`. Darker is likelier.",
     "fig03_history_mse": "Losses of the decoder without a volatility. Validation turns upwards.",
 }
-
-
-@pytest.fixture(scope="session")
-def program(root):
-    """`python -m workflow.site`, called with its arguments."""
-    sys.path.insert(0, str(root))
-    return importlib.import_module("workflow.site.__main__").main
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +54,7 @@ def executed(root, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(program, published, executed, tmp_path_factory) -> Path:
+def site(published, executed, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "site"
     program([str(folder), "--figures", str(published), "--executed", str(executed)])
     return folder
@@ -137,9 +131,8 @@ def test_formulas_are_drawn_and_told_without_a_script(site, pages):
     assert not [path for path in site.rglob("*.js") if path.name != "site.js"]
 
 
-def test_a_formula_that_is_none_stops_the_build(program, tmp_path):
+def test_a_formula_that_is_none_stops_the_build(tmp_path):
     (tmp_path / "page.html").write_text(r'<main><span class="math">\(\nonsense{x}\)</span></main>')
-    mathematics = importlib.import_module("workflow.site.mathematics")
     with pytest.raises(ValueError, match=r"nonsense.*is no formula"):
         mathematics.set_pages(tmp_path)
 
@@ -258,7 +251,7 @@ def test_headings_are_in_order_and_pages_are_marked_up(pages):
         assert len(set(ids)) == len(ids), page
 
 
-def test_a_folder_with_something_else_is_left_alone(program, tmp_path):
+def test_a_folder_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="holds something else"):
         program([str(tmp_path)])
@@ -274,7 +267,7 @@ def test_a_folder_with_something_else_is_left_alone(program, tmp_path):
         ("03", "", "needs Chromium"),
     ],
 )
-def test_printing_says_what_is_missing(program, site, monkeypatch, chapter, variant, said):
+def test_printing_says_what_is_missing(site, monkeypatch, chapter, variant, said):
     monkeypatch.setenv("PATH", str(site))
     monkeypatch.delenv("CHROMIUM", raising=False)
     with pytest.raises(SystemExit, match=said):
@@ -282,7 +275,7 @@ def test_printing_says_what_is_missing(program, site, monkeypatch, chapter, vari
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium")
-def test_a_chapter_is_printed(program, site):
+def test_a_chapter_is_printed(site):
     program([str(site), "--pdf", "05", "--variant", "cond_end"])
     assert (site / "pdf/05_latents.cond_end.pdf").read_bytes().startswith(b"%PDF")
     assert not list((site / "chapters").glob(".*"))

@@ -1,27 +1,23 @@
 """Tables as they are printed: in words, as wide as a page, with the numbers of their CSV files."""
 
-import importlib
 import json
 import re
 import subprocess
 import sys
 
+import floats
 import numpy as np
 import pandas as pd
 import pytest
+import report
+import typeset
 import yaml
+from cells import span
 from matplotlib import get_data_path
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
 PAGE = 6.27 * 72.27  # points of TeX
-
-
-@pytest.fixture(scope="module")
-def modules(root):
-    sys.path.insert(0, str(root / "workflow"))
-    yield {name: importlib.import_module(name) for name in ("typeset", "printed", "verdicts", "floats", "cells", "report")}
-    sys.path.remove(str(root / "workflow"))
 
 
 def read(folder) -> dict[str, pd.DataFrame]:
@@ -47,19 +43,19 @@ def one_seed(published) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def printed(modules, tables) -> dict[str, str]:
-    made = modules["typeset"].print_tables(tables)
+def floats_of(tables) -> dict[str, str]:
+    made = typeset.print_tables(tables)
     return {name: text for texts in made.values() for name, text in texts.items()}
 
 
 @pytest.fixture(scope="module")
-def texts(modules, published) -> dict[str, str]:
-    return printed(modules, published)
+def texts(published) -> dict[str, str]:
+    return floats_of(published)
 
 
 @pytest.fixture(scope="module")
-def small(modules, one_seed) -> dict[str, str]:
-    return printed(modules, one_seed)
+def small(one_seed) -> dict[str, str]:
+    return floats_of(one_seed)
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -94,8 +90,7 @@ def spread(values: pd.Series, digits: int) -> str:
     return f"{values.mean():.{digits}f} ({values.min():.{digits}f}–{values.max():.{digits}f})"
 
 
-def test_every_published_table_has_a_printed_form_and_every_printed_form_a_caption(root, modules, published, texts):
-    typeset = modules["typeset"]
+def test_every_published_table_has_a_printed_form_and_every_printed_form_a_caption(root, published, texts):
     assert {source for name in texts for source in typeset.SOURCES.get(name, [name])} == set(published)
     assert set(yaml.safe_load((root / "workflow/printed.yaml").read_text())) == set(texts)
     assert {"verdict", "headline", "forecast_gaps", "rule_breaks", "losses", "backtest_overview"} < set(texts)
@@ -145,11 +140,11 @@ def test_no_table_is_higher_than_a_page(texts):
         assert len(rows_of(text)) * 11 + caption / 85 * 13.6 < 9.69 * 72.27 - 60, name
 
 
-def test_a_caption_says_where_the_numbers_are_and_over_which_seeds(modules, texts, small):
+def test_a_caption_says_where_the_numbers_are_and_over_which_seeds(texts, small):
     for name, text in texts.items():
         caption = re.search(r"\\caption\{(.*)\}\n", text)[1]
         assert "{seeds}" not in caption
-        for source in modules["typeset"].SOURCES.get(name, [name]):
+        for source in typeset.SOURCES.get(name, [name]):
             assert rf"\texttt{{{source}.csv}}".replace("_", r"\_") in caption, name
         assert re.search(r"Selected from|All rows of|Made from|has every execution|also has the hash", caption), name
     assert "Means over seeds 0, 1 and 2, with the lowest and the highest in brackets" in texts["conditional"]
@@ -181,10 +176,10 @@ def test_numbers_are_means_and_ranges_of_the_csv(published, texts):
     )
 
 
-def test_the_verdict_is_that_of_the_report(modules, published, texts):
-    for _, row in modules["report"].summary(published).iterrows():
+def test_the_verdict_is_that_of_the_report(published, texts):
+    for _, row in report.summary(published).iterrows():
         for head in ("outside", "classifier's AUC", "memorisation"):
-            shown = modules["report"].shown(row[head], 3)
+            shown = report.shown(row[head], 3)
             assert cell(texts["verdict"], row["model"], head) == shown
 
 
@@ -207,28 +202,28 @@ def test_one_seed_has_no_range(small):
             assert not any(re.search(r"\d \(", c) for c in cells[1:]), (name, cells)
 
 
-def test_a_smaller_run_prints_what_it_has(modules, one_seed, small):
-    assert set(small) == {name for names in modules["typeset"].CHAPTERS.values() for name in (n.__name__ for n in names)}
+def test_a_smaller_run_prints_what_it_has(one_seed, small):
+    assert set(small) == {name for names in typeset.CHAPTERS.values() for name in (n.__name__ for n in names)}
     assert "TimeGAN" not in small["headline"]
     assert (
         cell(small["losses"], "GJR-FHS", "VIX 30")
-        == modules["report"].losses_by_vix(one_seed["stress"]).set_index("model").loc["GJR-FHS", "30"]
+        == report.losses_by_vix(one_seed["stress"]).set_index("model").loc["GJR-FHS", "30"]
     )
     assert "VIX 20" not in small["losses"]
 
 
-def test_a_table_without_rows_says_so_and_one_that_is_not_there_is_not_printed(modules, published):
+def test_a_table_without_rows_says_so_and_one_that_is_not_there_is_not_printed(published):
     empty = {name: rows.iloc[:0] for name, rows in published.items()}
-    for name, text in printed(modules, empty).items():
+    for name, text in floats_of(empty).items():
         assert "has no rows" in text, name
         assert r"\begin{tabular}" not in text
     none_selected = {"conditional": published["conditional"].query("split == 'test'")}
-    assert "has no rows" in printed(modules, none_selected)["conditional"]
-    assert printed(modules, {"referees": published["referees"]}).keys() == {"referees", "forecast_gaps"}
+    assert "has no rows" in floats_of(none_selected)["conditional"]
+    assert floats_of({"referees": published["referees"]}).keys() == {"referees", "forecast_gaps"}
 
 
-def test_a_table_nobody_knows_is_named(modules, caplog):
-    assert printed(modules, {"mine": pd.DataFrame({"a": [1]})}) == {}
+def test_a_table_nobody_knows_is_named(caplog):
+    assert floats_of({"mine": pd.DataFrame({"a": [1]})}) == {}
     assert "no printed form of mine" in caplog.text
 
 
@@ -245,13 +240,13 @@ def test_a_table_nobody_knows_is_named(modules, caplog):
         ("p_max above 0.05", r"$p_{\max}$ above 0.05"),
     ],
 )
-def test_text_becomes_latex(modules, plain, told):
-    assert modules["floats"].tex(plain).startswith(told)
+def test_text_becomes_latex(plain, told):
+    assert floats.tex(plain).startswith(told)
 
 
-def test_what_a_dataset_is_called_cannot_break_a_table(modules, published):
+def test_what_a_dataset_is_called_cannot_break_a_table(published):
     row = published["data_summary"].assign(dataset="csv_my_index", source="mine&yours#1_100%.csv")
-    text = printed(modules, {"data_summary": row})["data_summary"]
+    text = floats_of({"data_summary": row})["data_summary"]
     assert r"mine\&yours\#1 100\%.csv" in text
     assert cell(text, "index", "value") == "csv my index"
 
@@ -268,16 +263,16 @@ def test_what_a_dataset_is_called_cannot_break_a_table(modules, published):
         ([np.inf], "∞"),
     ],
 )
-def test_span(modules, values, told):
-    assert modules["cells"].span(pd.Series(values, dtype=float)) == told
+def test_span(values, told):
+    assert span(pd.Series(values, dtype=float)) == told
 
 
-def test_wide_tables_stand_in_blocks_as_narrow_as_they_must(modules):
+def test_wide_tables_stand_in_blocks_as_narrow_as_they_must():
     def frame(columns: int) -> pd.DataFrame:
         data = {f"heading {k}": ["0.970 (0.960–0.981)", "-0.970 (-0.981 to -0.960)"] for k in range(columns)}
         return pd.DataFrame(data, index=pd.Index(["one", "two"], name="model"))
 
-    blocks_of = modules["floats"].blocks_of
+    blocks_of = floats.blocks_of
     assert [len(blocks_of(frame(columns))[1]) for columns in (1, 3, 7)] == [1, 1, 2]
     assert [block.shape[1] for block in blocks_of(frame(7))[1]] == [4, 3]
     assert (blocks_of(frame(1))[0], blocks_of(frame(7))[0]) == ("footnotesize", "scriptsize")

@@ -172,7 +172,8 @@ def probe(
         unseen = unseen.assign(subset="all").set_index(["vae", "subset"])
         kinds["the same, validation windows"] = unseen, {"marker": "x", "markersize": 4.5}
     cells = pd.MultiIndex.from_product([names, criteria], names=["vae", "criterion"]).to_frame(index=False)
-    options = {"palette": colours, "dodge": 0.66, "linestyle": "none", "errorbar": None, "legend": False}
+    dodge = 0.66 if len(names) > 1 else False  # seaborn divides by the gaps between them
+    options = {"palette": colours, "dodge": dodge, "linestyle": "none", "errorbar": None, "legend": False}
     for table, look in kinds.values():
         cells["ratio"] = [table[metric].get((name, subset)) for name in names for metric, subset in gate]
         sns.pointplot(cells, x="ratio", y="criterion", hue="vae", ax=left, markeredgewidth=1.1, **options, **look)

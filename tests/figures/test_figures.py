@@ -1503,6 +1503,12 @@ def test_the_probe_shows_every_value_and_every_bar_of_the_gate():
     assert [bar.get_x() + bar.get_width() for bar in bars] == pytest.approx(ends)
 
 
+def test_a_probe_of_one_vae_puts_its_points_on_the_lines_of_the_criteria():
+    rows = probe_rows().query("vae == @VAES[0]")
+    left = figures.probe(rows, GATE, {name: metrics.realised_vol(windows(0)) for name in ("real", VAES[0])}).axes[0]
+    assert [list(line.get_ydata()) for line in left.lines if line.get_marker() == "o"] == 2 * [list(range(len(GATE)))]
+
+
 def test_the_first_component_of_latents_grows_with_the_vix():
     vix = np.linspace(9, 82, 200)
     for sign in (-1, 1):

@@ -6,12 +6,12 @@ is read, leaves such a result as it was, an edit of params does not.
 
 import base64
 import gzip
-import importlib.util
 import json
 import shutil
 
 import numpy as np
 import pandas as pd
+import publish
 import pytest
 from project import Workflow, edited
 
@@ -226,15 +226,6 @@ def test_yahoo_is_asked_once_and_again_on_demand(project):
     assert project.executed(target="check", source="yahoo") == ["01_data"]
 
 
-@pytest.fixture
-def publish(root, monkeypatch):
-    monkeypatch.syspath_prepend(root / "workflow")
-    spec = importlib.util.spec_from_file_location("publish", root / "workflow/publish.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def finished(folder, node: str, content: dict) -> artefacts.Artefact:
     run = runs.Run(node.split(".")[0], {"RUN_DIR": str(folder), "VARIANT": node.partition(".")[2]}, folder)
     run.save(content)
@@ -244,7 +235,7 @@ def finished(folder, node: str, content: dict) -> artefacts.Artefact:
 TIMINGS = pd.DataFrame({"stage": ["01_data"], "seconds": [1.0]})
 
 
-def test_published_are_the_files_that_sums_name_and_what_no_stage_makes_goes(publish, tmp_path):
+def test_published_are_the_files_that_sums_name_and_what_no_stage_makes_goes(tmp_path):
     artefact = finished(tmp_path / "runs", "09_evaluation", {"tables/a.csv": TIMINGS, "kept.json": {}})
     for leftover in ("tables/old.csv", "tables/.a.csv.77.partial", "figures/fig09_old.pdf"):
         (artefact.folder / leftover).parent.mkdir(exist_ok=True)
@@ -260,7 +251,7 @@ def test_published_are_the_files_that_sums_name_and_what_no_stage_makes_goes(pub
     assert names == {"tables/a.csv", "tables/timings.csv", "REPORT.md", "notes.txt"}
 
 
-def test_a_removal_that_fails_is_an_error(publish, tmp_path):
+def test_a_removal_that_fails_is_an_error(tmp_path):
     (tmp_path / "tables/gone.csv").mkdir(parents=True)
     (tmp_path / "fig09_gone.pdf").write_text("published before")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(PermissionError):
@@ -268,7 +259,7 @@ def test_a_removal_that_fails_is_an_error(publish, tmp_path):
         publish.publish({}, TIMINGS, tmp_path)
 
 
-def test_two_stages_may_not_publish_one_name(publish, tmp_path):
+def test_two_stages_may_not_publish_one_name(tmp_path):
     made = {(n, 0): finished(tmp_path, n, {"tables/a.csv": TIMINGS}) for n in ("09_evaluation", "10_scorecard")}
     with pytest.raises(ValueError, match=r"would both be published as tables/a\.csv"):
         publish.published_files(made, 0)
@@ -287,7 +278,7 @@ def drawn(tmp_path) -> artefacts.Artefact:
     return artefacts.Artefact(run.folder)
 
 
-def test_what_is_drawn_again_is_what_the_run_computed_in_the_style_of_today(publish, drawn, tmp_path):
+def test_what_is_drawn_again_is_what_the_run_computed_in_the_style_of_today(drawn, tmp_path):
     (tmp_path / "to/figdata").mkdir(parents=True)
     shown = publish.draw_again({"fig01_data": drawn}, tmp_path, tmp_path / "to")
     names = {path.name for path in (tmp_path / "to").rglob("*.*")}
@@ -301,7 +292,7 @@ def test_what_is_drawn_again_is_what_the_run_computed_in_the_style_of_today(publ
     assert caption["text/plain"].endswith("Nasdaq Composite.")
 
 
-def test_pictures_of_an_executed_chapter_are_replaced_and_nothing_else(publish):
+def test_pictures_of_an_executed_chapter_are_replaced_and_nothing_else():
     picture = {"output_type": "execute_result", "execution_count": 3, "data": {"image/png": "old"}, "metadata": {}}
     stale = {"output_type": "display_data", "data": {"text/markdown": "`fig` of the day before"}, "metadata": {}}
     said = {"output_type": "stream", "name": "stdout", "text": "16 of 16 latents active"}
@@ -314,7 +305,7 @@ def test_pictures_of_an_executed_chapter_are_replaced_and_nothing_else(publish):
     assert publish.with_figures([said, picture], [], shown) == [said, picture]
 
 
-def test_an_executed_chapter_is_published_with_its_figures_as_they_are_drawn_now(publish, drawn, tmp_path):
+def test_an_executed_chapter_is_published_with_its_figures_as_they_are_drawn_now(drawn, tmp_path):
     """The run's own log still shows the picture of the day."""
     notebook = json.loads((publish.ROOT / "notebooks/01_data.ipynb").read_text())
     for cell in notebook["cells"]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import publish
 import pytest
 import torch
 from pyarrow import parquet
@@ -693,10 +693,7 @@ def untrained(conditional: bool, seed: int) -> generate.LatentGenerator:
 
 @pytest.fixture
 def finished_run(tmp_path, root):
-    """(finished nodes, models by the name that they are shipped under, publish.py) of a run of seed 3."""
-    spec = importlib.util.spec_from_file_location("publish", root / "workflow/publish.py")
-    publish = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(publish)
+    """(finished nodes, models by the name that they are shipped under) of a run of seed 3."""
     finished, models = {}, {}
     for number, (name, node) in enumerate(publish.SHIPPED.items()):
         models[name] = untrained(name.startswith("cond"), number)
@@ -708,11 +705,11 @@ def finished_run(tmp_path, root):
     run = runs.Run("11_stress_test", {"RUN_DIR": str(tmp_path / "run")}, root)
     run.save({"vix_law.json": law.to_dict()})
     finished["11_stress_test", 0] = artefacts.Artefact(run.folder)
-    return finished, models, publish
+    return finished, models
 
 
 def test_published_weights_are_those_of_the_run_in_half_precision_without_their_encoder(finished_run, tmp_path):
-    finished, models, publish = finished_run
+    finished, models = finished_run
     listing = publish.publish_weights(finished, 3, tmp_path / "weights")
     assert list(listing) == list(models) == MODELS
     for name, model in models.items():
@@ -733,7 +730,7 @@ def test_published_weights_are_those_of_the_run_in_half_precision_without_their_
 
 
 def test_published_weights_serve_where_the_package_looks_for_them(finished_run, elsewhere):
-    finished, models, publish = finished_run
+    finished, models = finished_run
     listing = publish.publish_weights(finished, 3, elsewhere)
     assert json.loads((elsewhere / "weights.json").read_text())["models"] == listing
     for name in models:
@@ -747,7 +744,7 @@ def test_published_weights_serve_where_the_package_looks_for_them(finished_run, 
 
 
 def test_the_law_of_the_vix_is_published_with_the_weights(finished_run, tmp_path):
-    finished, _, publish = finished_run
+    finished, _ = finished_run
     publish.publish_weights(finished, 3, tmp_path / "weights")
     written = json.loads((tmp_path / "weights/weights.json").read_text())["vix_law"]
     assert VIXLaw(**written) == VIXLaw(1.0, 0.5, 0.3, -1.0, [-0.1, 0.0, 0.1])

@@ -1,6 +1,5 @@
 """Walk forward: a year's forecasts know the years before it and nothing else, and all years make one backtest."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import walkforward as script
 import yaml
 from project import Workflow, edited
 
@@ -251,15 +251,7 @@ def test_the_published_steps_suit_the_sampler(root):
 
 
 @pytest.fixture(scope="module")
-def script(root):
-    spec = importlib.util.spec_from_file_location("walkforward_script", root / "workflow/walkforward.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def gathered(script, tiny, forecast, tmp_path_factory) -> Path:
+def gathered(tiny, forecast, tmp_path_factory) -> Path:
     """The folder of tables of 1996 and 1997: one year as the fixture has it, the other by the command."""
     folder = tmp_path_factory.mktemp("walk")
     options = ["--params", json.dumps({key: value for key, value in tiny.items() if key != "START"})]
@@ -346,9 +338,7 @@ def test_the_figure_embeds_fonts_that_can_be_edited(gathered):
     assert b"/Type3" not in content
 
 
-def test_the_figure_leaves_out_the_rival_and_history_that_would_hide_the_others(
-    script, gathered, tiny, tmp_path, monkeypatch
-):
+def test_the_figure_leaves_out_the_rival_and_history_that_would_hide_the_others(gathered, tiny, tmp_path, monkeypatch):
     calls, real = [], script.figures.walk_forward
     monkeypatch.setattr(script.figures, "walk_forward", lambda dates, gaps: calls.append((dates, gaps)) or real(dates, gaps))
     script.gather(tmp_path, [gathered / f"{year}.npz" for year in (1996, 1997)], tiny)
