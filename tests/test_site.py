@@ -1,6 +1,7 @@
 """The site of the published run: whole, without a dead link, and readable without a network."""
 
 import csv
+import gzip
 import json
 import os
 import re
@@ -34,7 +35,7 @@ def published(root, tmp_path_factory) -> Path:
     told = r"\expandafter\def\csname caption:fig07_fan\endcsname{Fans of $\sigma_t$ at 40\,\%.}"
     (folder / "captions.tex").write_text(f"% Captions\n{told}\n")
     (folder / "figdata").mkdir(exist_ok=True)
-    (folder / "figdata/fig07_fan.csv").write_text("panel,x,y\n1,2,3\n")
+    (folder / "figdata/fig07_fan.csv.gz").write_bytes(gzip.compress(b"panel,x,y\n1,2,3\n"))
     return folder
 
 
@@ -220,8 +221,13 @@ def test_the_gallery_has_every_figure_in_every_format(site, pages, published):
         links = {tag.get_text(): target_of(tag["href"], "gallery.html")[0] for tag in card.select(".files a")}
         assert {"PNG", "PDF"} <= set(links), path.stem
         for link in links.values():
-            folder = published / "figdata" if link.endswith(".csv") else published
-            assert (site / link).read_bytes() == (folder / Path(link).name).read_bytes()
+            name, is_data = Path(link).name, link.endswith(".csv")
+            content = (
+                gzip.decompress((published / f"figdata/{name}.gz").read_bytes())
+                if is_data
+                else (published / name).read_bytes()
+            )
+            assert (site / link).read_bytes() == content
     fan = gallery.find(id="fig07_fan")
     assert fan.find("a", string="CSV")
     assert r"\caption{Fans of $\sigma_t$ at 40\,\%.}" in fan.pre.get_text()

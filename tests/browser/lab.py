@@ -221,8 +221,11 @@ def walk(pictures: Path, chapters: list[str], limit: float, run: Path | None) ->
                 print("".join(f"    {each}\n" for each in said), end="", flush=True)
                 wrong += [f"{chapter}: {each}" for each in faults] + told(heard, chapter)
             page.close()
-        status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
-        changed = status.stdout.replace("?? .venv\n", "")
+        changed, until = True, time.monotonic() + 90  # the hook of the last save may still be at work
+        while changed and time.monotonic() < until:
+            status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+            changed = status.stdout.replace("?? .venv\n", "")
+            time.sleep(1)
         print(f"git status after saving: {changed or 'nothing'}", flush=True)
         wrong += [f"git shows {changed}"] if changed else []
     return wrong

@@ -1,9 +1,11 @@
 """All chapters in number order through the kernel, as a reader steps through them, with nothing run before."""
 
 import json
+import queue
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,16 @@ def test_with_nothing_run_before_each_works_or_names_what_to_run_first(walk):
         assert "`make quick`" in text
         assert "papermill notebooks/" in text
     assert "left out, not run: 03_vae.cond_end" in walk.texts["04_probe"]
+
+
+def test_the_server_goes_on_while_git_looks_at_a_notebook(monkeypatch, tmp_path):
+    seen, may_end = queue.Queue(), threading.Event()
+    monkeypatch.setattr(saving, "refresh", lambda path: may_end.wait() and seen.put(path))
+    saving.refresh_git(str(tmp_path / "a.txt"), {"type": "file"})
+    saving.refresh_git(str(tmp_path / "b.ipynb"), {"type": "notebook"})
+    may_end.set()  # the hook has come back before
+    assert seen.get(timeout=60) == tmp_path / "b.ipynb"
+    assert seen.empty()
 
 
 def test_git_sees_no_outputs_that_lab_saved(root, tmp_path):
@@ -60,11 +72,11 @@ def test_git_sees_no_outputs_that_lab_saved(root, tmp_path):
     notebook["metadata"] |= {"language_info": kernel, "widgets": {"application/vnd.jupyter.widget-state+json": {}}}
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     assert git("diff", "notebooks") == ""
-    saving.refresh_git(str(path), {"type": "notebook"})
+    saving.refresh(path)
     assert git("status", "--porcelain", "notebooks") == ""
     assert git("diff", "notebooks") == ""
     path.write_text(path.read_text().replace("EPOCHS: int = 200", "EPOCHS: int = 20"))
-    saving.refresh_git(str(path), {"type": "notebook"})
+    saving.refresh(path)
     assert git("status", "--porcelain", "notebooks") == " M notebooks/03_vae.ipynb\n"  # not staged
     (project.folder / ".venv/bin/nbstripout").unlink()  # as after `make clean`: nothing is lost
     assert "EPOCHS: int = 20" in git("diff", "notebooks")

@@ -6,6 +6,7 @@ python -m workflow.site site --pdf 03 --variant mse          print a chapter of 
 
 import argparse
 import functools
+import gzip
 import logging
 import shutil
 from pathlib import Path
@@ -54,8 +55,10 @@ def copy_files(site: Site) -> None:
         (site.to / name).mkdir()
     shutil.copy(site.root / "guides/references.bib", site.to / "guides")
     for folder in (site.figures, site.root / "figures/walkforward"):
-        for path in [*folder.glob("fig*.png"), *folder.glob("fig*.pdf"), *folder.glob("figdata/*.csv")]:
+        for path in [*folder.glob("fig*.png"), *folder.glob("fig*.pdf")]:
             shutil.copy(path, site.to / "figures")
+        for path in folder.glob("figdata/*.csv.gz"):
+            (site.to / "figures" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
     for table in shelves.tables(site):
         for suffix in (".csv", ".tex") if table["has_tex"] else (".csv",):
             shutil.copy(table["path"].with_suffix(suffix), site.to / f"tables/{table['name']}{suffix}")

@@ -88,7 +88,7 @@ def figure(name: str, folder: Path, caption: str, site: Site) -> dict:
     with Image.open(folder / f"{name}.png") as image:
         height = round(image.height * THUMB / image.width)
         image.convert("RGB").resize((THUMB, height), Image.Resampling.LANCZOS).save(thumb, "WEBP", quality=75)
-    kinds = {"PNG": folder / f"{name}.png", "PDF": folder / f"{name}.pdf", "CSV": folder / f"figdata/{name}.csv"}
+    kinds = {"PNG": folder / f"{name}.png", "PDF": folder / f"{name}.pdf", "CSV": folder / f"figdata/{name}.csv.gz"}
     return {
         "name": name,
         "alt": alternative(name, caption),
