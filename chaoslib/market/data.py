@@ -7,10 +7,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import exchange_calendars
 import numpy as np
 import pandas as pd
 
+from chaoslib.market.csv_files import is_csv, locate, read_csv
+from chaoslib.market.validation import CALENDAR, DataError, missing_sessions, validate
 from chaoslib.pipeline import files
 
 log = logging.getLogger(__name__)
@@ -25,10 +26,6 @@ SYMBOLS = {
 VIX_SYMBOL = "^VIX"
 
 
-class DataError(ValueError):
-    """A price history that cannot be trusted; the message names the row and the repair."""
-
-
 def load_prices(
     dataset: str,
     *,
@@ -37,18 +34,22 @@ def load_prices(
     end: str = "",
     cache: Path | str = "runs/cache",
     min_rows: int = 1000,
+    calendar: str = CALENDAR,
+    max_move: float = 0.30,
 ) -> tuple[pd.DataFrame, dict]:
     """Daily closes and VIX of one dataset, validated, with their provenance.
 
-    dataset : a name in `SYMBOLS`, or the path of a CSV file with the columns date, close, vix
+    dataset : a name in `SYMBOLS`, or the path of a CSV file with the columns date, close, vix; a relative one counts
+        from the repository
     source  : "snapshot" or "yahoo"; a CSV path ignores it
     start, end : ISO dates, both inclusive; an empty end is the last day there is
     cache   : folder for Yahoo's answers
+    min_rows, calendar, max_move : see `validate`
     Returns (T,) rows of date, close (index points), vix (index points) and a provenance dict.
     Raises DataError on bad data, ValueError on an unknown name or source.
     """
-    if dataset.endswith(".csv"):
-        prices, provenance = read_csv(dataset)
+    if is_csv(dataset):
+        prices, provenance = read_csv(locate(dataset))
     elif dataset not in SYMBOLS:
         raise ValueError(f"unknown dataset {dataset!r}: use one of {', '.join(SYMBOLS)} or the path of a .csv file")
     elif source == "snapshot":
@@ -60,10 +61,23 @@ def load_prices(
     inside = prices["date"] >= pd.Timestamp(start)
     if end:
         inside &= prices["date"] <= pd.Timestamp(end)
-    prices = validate(prices[inside].reset_index(drop=True), min_rows=min_rows)
-    days = [f"{day:%Y-%m-%d}" for day in prices["date"].iloc[[0, -1]]]
-    log.info("checked %s: %d trading days from %s to %s, no fault found", dataset, len(prices), *days)
-    return prices, provenance
+    try:
+        checked = validate(prices[inside].reset_index(drop=True), min_rows=min_rows, calendar=calendar, max_move=max_move)
+    except DataError as error:
+        raise DataError(f"{dataset}: {error}") from None
+    log.info("checked %s: %s", dataset, told(checked, len(prices), calendar))
+    return checked, provenance
+
+
+def told(prices: pd.DataFrame, rows: int, calendar: str) -> str:
+    """What was found of (T,) validated prices, the part between START and END of some rows."""
+    days = prices["date"].to_numpy(dtype="datetime64[D]")
+    text = f"{len(prices)} trading days from {days[0]} to {days[-1]}, no fault found"
+    if calendar == "none":
+        text += ", held against no exchange's calendar"
+    elif missed := missing_sessions(days, calendar).sum():
+        text += f", {missed} sessions of {calendar} without a row"
+    return text + (f"; {rows - len(prices)} rows outside START..END are left out" if len(prices) < rows else "")
 
 
 def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:
@@ -77,30 +91,6 @@ def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:
     covered = prices["close"].notna()
     prices = prices[covered.cummax() & covered[::-1].cummax()]  # an index covers a shorter span than the file
     return prices.reset_index(drop=True), {"source": "snapshot", **provenance}
-
-
-def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
-    """A user's file with the columns date (ISO), close and vix; more columns are ignored."""
-    path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    try:
-        frame = pd.read_csv(path, skip_blank_lines=False).dropna(how="all")  # the index still counts lines
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} is no table of date, close, vix: {error}") from error
-    missing = [name for name in ("date", "close", "vix") if name not in frame.columns]
-    if missing:
-        raise DataError(f"{path}: no column {', '.join(missing)}; the header is {', '.join(map(str, frame.columns))}")
-    dates = pd.to_datetime(frame["date"], format="ISO8601", errors="coerce").dt.tz_localize(None)
-    prices = pd.DataFrame({"date": dates.dt.normalize()})
-    for name in ("close", "vix"):
-        prices[name] = pd.to_numeric(frame[name], errors="coerce")
-    unreadable = prices.isna().any(axis=1)
-    if unreadable.any():
-        line = unreadable.idxmax()
-        cells = ", ".join(f"{name}={frame.loc[line, name]}" for name in ("date", "close", "vix"))
-        raise DataError(f"{path}: line {line + 2} cannot be read ({cells}): dates are YYYY-MM-DD, prices are numbers")
-    return prices.reset_index(drop=True), {"source": path.name, "sha256": files.sha256(path)}
 
 
 def read_yahoo(
@@ -201,67 +191,6 @@ def drop_running_day(closes: pd.Series, now: pd.Timestamp) -> pd.Series:
     """
     running = closes.index[-1].date() == now.date() and (now.hour, now.minute) < (16, 15)
     return closes.iloc[:-1] if running else closes
-
-
-def validate(
-    prices: pd.DataFrame, *, min_rows: int = 1000, max_move: float = 0.30, max_vix_move: float = 1.0, max_gap: int = 5
-) -> pd.DataFrame:
-    """Return `prices` unchanged when every row can be trusted, else raise DataError naming the first bad row.
-
-    prices : (T,) rows of date, close, vix
-    max_move, max_vix_move : largest absolute daily log-change
-    max_gap : largest number of New York Stock Exchange sessions missing between two rows
-    Also refused: more than one session in a hundred missing in all (weekly data, say), a close that does not move
-    for ten rows, and a median VIX outside 5..100 index points (a VIX given as a fraction, say).
-    """
-    for name in ("date", "close", "vix"):
-        if name not in prices.columns:
-            raise DataError(f"column {name!r} is missing: a history needs date, close and vix")
-    if len(prices) < min_rows:
-        raise DataError(f"{len(prices)} rows, but at least {min_rows} are needed: widen START..END or bring a longer file")
-    dates = prices["date"].to_numpy(dtype="datetime64[D]")
-    if np.isnat(dates).any():
-        raise DataError(f"row {int(np.argmax(np.isnat(dates)))}: the date is missing")
-    for row in np.flatnonzero(dates[1:] <= dates[:-1])[:1] + 1:
-        what = "repeats" if dates[row] == dates[row - 1] else "is earlier than"
-        raise DataError(f"row {row}: {dates[row]} {what} the row before: sort by date and keep one row a day")
-    for row in np.flatnonzero(~np.is_busday(dates))[:1]:
-        raise DataError(f"row {row}: {dates[row]} is a {prices['date'].iloc[row]:%A}: keep trading days only")
-    for name, limit in (("close", max_move), ("vix", max_vix_move)):
-        values = prices[name].to_numpy(dtype=float)
-        bad = ~(np.isfinite(values) & (values > 0))
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise DataError(f"row {row} ({dates[row]}): {name} is {values[row]}, it must be positive and finite")
-        moves = np.abs(np.diff(np.log(values)))
-        if moves.max(initial=0.0) > limit:
-            row = int(np.argmax(moves > limit)) + 1
-            raise DataError(
-                f"row {row} ({dates[row]}): {name} goes from {values[row - 1]:g} to {values[row]:g} in a day, "
-                f"a log-change beyond {limit:g}: a split, a typing error or another unit"
-            )
-    missed = missing_sessions(dates)
-    if missed.max(initial=0) > max_gap:
-        row = int(np.argmax(missed > max_gap)) + 1
-        raise DataError(f"row {row}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}")
-    if missed.sum() > max(max_gap, 0.01 * len(dates)):
-        raise DataError(f"{missed.sum()} trading days are missing between {len(dates)} rows: daily closes are needed")
-    stale = np.flatnonzero(prices["close"].diff().eq(0).rolling(9).sum().eq(9))
-    if len(stale):
-        raise DataError(f"row {stale[0]} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
-    if not 5 <= prices["vix"].median() <= 100:
-        raise DataError(f"the median VIX is {prices['vix'].median():g}: it must be in index points, such as 20")
-    return prices
-
-
-def missing_sessions(dates: np.ndarray) -> np.ndarray:
-    """(T-1,) New York Stock Exchange sessions strictly between consecutive dates (T,)."""
-    first, last = pd.Timestamp(dates[0]), pd.Timestamp(dates[-1])
-    calendar = exchange_calendars.get_calendar("XNYS", start=first - pd.Timedelta(days=7), end=last + pd.Timedelta(days=7))
-    sessions = calendar.sessions.to_numpy(dtype="datetime64[D]")
-    before = np.searchsorted(sessions, dates[1:], side="left")
-    after = np.searchsorted(sessions, dates[:-1], side="right")
-    return np.maximum(before - after, 0)
 
 
 def log_returns(prices: pd.DataFrame) -> pd.DataFrame:

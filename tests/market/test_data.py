@@ -1,4 +1,4 @@
-"""Prices: the shipped snapshot, the validator, CSV files and Yahoo's recorded answers."""
+"""Prices: the shipped snapshot, the validator and Yahoo's recorded answers."""
 
 import functools
 import json
@@ -159,56 +159,6 @@ def test_closure_of_september_2001_is_no_gap():
     days = prices["date"].dt.strftime("%m-%d").to_list()
     assert days[days.index("09-10") + 1] == "09-17"
     assert not data.missing_sessions(prices["date"].to_numpy()).any()
-
-
-# CSV files
-
-
-@pytest.fixture
-def write_csv(tmp_path):
-    def write(text: str) -> str:
-        path = tmp_path / "mine.csv"
-        path.write_text(text)
-        return str(path)
-
-    return write
-
-
-def test_csv_round_trip(prices, write_csv):
-    path = write_csv(prices.assign(note="ignored")[["vix", "note", "date", "close"]].to_csv(index=False))
-    loaded, provenance = data.load_prices(path, source="yahoo", min_rows=50)
-    pd.testing.assert_frame_equal(loaded, prices, check_dtype=False, rtol=1e-12)
-    assert provenance["source"] == "mine.csv"
-
-
-ROWS = "date,close,vix\n2020-01-02,100,20\n2020-01-03,101,21\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("date,price,vix\n2020-01-02,100,20\n", r"mine\.csv: no column close; the header is date, price, vix"),
-        (ROWS + "06/01/2020,102,22\n", r"mine\.csv: line 4 cannot be read .*06/01/2020"),
-        (ROWS + "2020-01-06,n/k,22\n", r"mine\.csv: line 4 cannot be read .*n/k"),
-        (ROWS + "2020-01-06,102,\n", r"mine\.csv: line 4 cannot be read .*vix\W+nan"),
-        (ROWS + "\n2020-01-06,n/k,22\n", r"mine\.csv: line 5 cannot be read .*n/k"),
-    ],
-    ids=["missing column", "unreadable date", "text as price", "empty cell", "after a blank line"],
-)
-def test_csv_fault_names_the_line(write_csv, text, message):
-    with pytest.raises(DataError, match=message):
-        data.read_csv(write_csv(text))
-
-
-def test_csv_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"none\.csv: no such file"):
-        data.load_prices(str(tmp_path / "none.csv"))
-
-
-def test_csv_days_with_a_time_count_as_days(write_csv):
-    path = write_csv(ROWS.replace(",1", "T16:00:00,1"))
-    loaded, _ = data.load_prices(path, end="2020-01-03", min_rows=2)
-    assert first_and_last(loaded) == ("2020-01-02", "2020-01-03")
 
 
 # load_prices and log_returns
@@ -450,14 +400,6 @@ def test_a_price_of_the_running_day_is_no_close(now, kept):
     closes = pd.Series([1.0, 2.0, 3.0], index=pd.to_datetime(["2024-01-03", "2024-01-04", "2024-01-05"]))
     assert len(data.drop_running_day(closes, pd.Timestamp(f"2024-01-05 {now}", tz="America/New_York"))) == kept
     assert len(data.drop_running_day(closes, pd.Timestamp(f"2024-01-08 {now}", tz="America/New_York"))) == 3
-
-
-@pytest.mark.parametrize("content", ["", "date,close,vix\n2020-01-02,1,2\n2020-01-03,1,2,3,4\n"], ids=["empty", "ragged"])
-def test_a_file_that_is_no_table_is_refused_by_name(tmp_path, content):
-    path = tmp_path / "mine.csv"
-    path.write_text(content)
-    with pytest.raises(data.DataError, match=r"mine\.csv is no table"):
-        data.read_csv(path)
 
 
 def test_a_weekend_is_named():
