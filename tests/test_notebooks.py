@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import yaml
 
-from chaoslib.pipeline import reruns, stages
+from chaoslib.pipeline import reruns, settings, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -72,7 +72,7 @@ class TestSource:
                 assert (path.parent / target).exists()
 
     def test_upper_case_names_come_from_parameters_only(self, path):
-        known = stages.parameter_cell(path)
+        known = settings.parameter_cell(path)
         for cell in cells(path, "code"):
             if "parameters" in cell["metadata"].get("tags", []):
                 continue
@@ -84,7 +84,7 @@ class TestSource:
     def test_every_parameter_is_used_and_commented(self, path):
         rest = "\n".join(source(c) for c in cells(path, "code") if "parameters" not in c["metadata"].get("tags", []))
         used = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}
-        for name in stages.parameter_cell(path):
+        for name in settings.parameter_cell(path):
             assert name in used | {"RUN_DIR", "SEED", "VARIANT", "SHORT"}, f"{name} does nothing"
 
     def test_assertions_say_what_to_do(self, path):
@@ -107,7 +107,7 @@ def test_defaults_in_the_cell_are_the_published_settings(path):
         path.stem, node
     )
     published = stages.merged_params(ROOT, main, "paper")
-    defaults = {name: default for name, (_, default) in stages.parameter_cell(path).items()}
+    defaults = {name: parameter.default for name, parameter in settings.parameter_cell(path).items()}
     switch = {"SHORT": False} if "SHORT" in published else {}  # on in the cell: a reader's run is a short one
     assert defaults.get("SHORT", True)
     assert {key: defaults[key] for key in published} | switch == published
@@ -116,7 +116,7 @@ def test_defaults_in_the_cell_are_the_published_settings(path):
 def test_what_takes_longer_than_two_minutes_has_a_switch():
     """Stages with small settings in params/quick have it, and only there does it do something."""
     small = {stages.stage_of(path.stem) for path in (ROOT / "params/quick").glob("*.yaml")}
-    assert small == {path.stem for path in NOTEBOOKS if "SHORT" in stages.parameter_cell(path)}
+    assert small == {path.stem for path in NOTEBOOKS if "SHORT" in settings.parameter_cell(path)}
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from chaoslib import figures
 from chaoslib.figures.files import SUFFIXES, export
 from chaoslib.figures.record import seen
-from chaoslib.pipeline import artefacts, files, stages
+from chaoslib.pipeline import artefacts, files, settings, stages
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ("REPORT.md", "run_metadata.json", "run_metadata.md")  # written beside what is copied
@@ -200,7 +200,7 @@ def executed_link(target: str, variant: str) -> str:
     stage, known = target.removesuffix(".ipynb"), stages.nodes(ROOT)
     if not target.endswith(".ipynb"):
         return f"../{target}"
-    own = stages.parameter_cell(ROOT / "notebooks" / target).get("VARIANT", (str, ""))[1]
+    own = settings.parameter_cell(ROOT / "notebooks" / target).get("VARIANT", settings.Parameter(str, "")).default
     return next(f"{node}.ipynb" for node in (f"{stage}.{variant}", f"{stage}.{own}", stage) if node in known)
 
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from chaoslib.pipeline import stages
+from chaoslib.pipeline import settings, stages
 from chaoslib.pipeline.artefacts import SUMS, Artefact
 
 LAB = "lab"
@@ -33,7 +33,7 @@ def settle(root: Path, stage: str, params: dict) -> tuple[dict[str, object], dic
 
     def read(profile: str, variant: str) -> dict:
         path = root / f"params/{profile}/{variants[variant]}.yaml"
-        return stages.read_yaml(path) if path.exists() else {}
+        return settings.read_yaml(path) if path.exists() else {}
 
     def agreeing(variant: str) -> int:
         return sum(is_same(params.get(key), value) for key, value in read("paper", variant).items() if key != "VARIANT")
@@ -135,7 +135,7 @@ def commands(root: Path, places: set[str], params: dict) -> str:
         stage, _, variant = stages.node_of(place).partition(".")
         line = f"  papermill notebooks/{stage}.ipynb out.ipynb -k python3" + (f" -p VARIANT {variant}" if variant else "")
         line += f" -p SEED {stages.seed_of(place)}" if stages.seed_of(place) else ""
-        is_switched = "SHORT" in stages.parameter_cell(root / f"notebooks/{stage}.ipynb")
+        is_switched = "SHORT" in settings.parameter_cell(root / f"notebooks/{stage}.ipynb")
         lines.append(line + (long if is_switched else "") + elsewhere)
     return "\n".join(lines)
 
@@ -154,11 +154,11 @@ class Plan:
         node = stages.node_of(place)
         if node not in stages.nodes(self.root):
             return []
-        params = stages.read_yaml(self.root / f"params/paper/{node}.yaml")
+        params = settings.read_yaml(self.root / f"params/paper/{node}.yaml")
         seeds, found = self.seeds if "SEEDS" in params else [stages.seed_of(place)], []
         for value in params.values():
             read = [stages.place(node, seed) for node in stages.upstream(self.root, {"": value}) for seed in seeds]
-            is_pattern = isinstance(value, str) and stages.PATTERN.fullmatch(value)
+            is_pattern = isinstance(value, str) and settings.PATTERN.fullmatch(value)
             found += [each for each in read if self.has(each)] if is_pattern else read
         return found
 

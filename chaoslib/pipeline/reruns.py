@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from chaoslib.pipeline.stages import ParamsError
+from chaoslib.pipeline.settings import ParamsError
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 COMPUTED = ("importlib.import_module", "import_module", "__import__")

@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaoslib.pipeline import hand, stages
+from chaoslib.pipeline import hand, settings, stages
 from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, FigurePath, MissingArtefact, StaleArtefact, subject
 from chaoslib.pipeline.files import git_state, move_in, sha256, write
 
@@ -29,19 +29,22 @@ def start(stage: str, namespace: dict) -> "Run":
     stage : the notebook's name without suffix
     namespace : the notebook's `globals()`; the UPPER_CASE names in it are its parameters. In a run by hand those that
     the reader left as they are become those of the VARIANT that is named and, while SHORT is True, small ones
-    Raises stages.ParamsError when a parameter is unknown to the notebook or has another type; by hand also
+    Raises settings.ParamsError when a parameter is unknown to the notebook or is not what it may be; by hand also
     MissingArtefact and StaleArtefact, before anything is computed.
     """
     root = project_root()
     params = {key: value for key, value in namespace.items() if key.isupper() and not key.startswith("_")}
-    stages.check_params(params, stages.parameter_cell(root / "notebooks" / f"{stage}.ipynb"), source=f"{stage}.ipynb")
+    settings.check(params, settings.parameter_cell(root / "notebooks" / f"{stage}.ipynb"), source=f"{stage}.ipynb")
     show_progress()
     use_one_thread()
-    if not is_by_hand(params["RUN_DIR"]) and not params.get("SHORT"):
-        return Run(stage, params, root)
-    of_variant, small = hand.settle(root, stage, params)
+    is_settled = not is_by_hand(params["RUN_DIR"]) and not params.get("SHORT")
+    of_variant, small = ({}, {}) if is_settled else hand.settle(root, stage, params)
     namespace.update(of_variant | small)
     run = Run(stage, params | of_variant | small, root)
+    settings.check_together(run.params, source=f"{stage}.ipynb")
+    stages.check_node(run.node, run.params, stages.published(root))
+    if is_settled:
+        return run
     if of_variant:
         log.info("variant %s: %s", params["VARIANT"], ", ".join(f"{key} {value}" for key, value in of_variant.items()))
     elif run.node not in stages.nodes(root):
@@ -244,7 +247,7 @@ class Run:
         """Nodes that a params value such as `03_vae.*` stands for; by hand those of them that were run, if any was."""
         nodes = stages.expand(self.root, value)
         done = [node for node in nodes if all(self.has(stages.place(node, seed)) for seed in self.seeds)]
-        return done if self.by_hand and stages.PATTERN.fullmatch(value) and done else nodes
+        return done if self.by_hand and settings.PATTERN.fullmatch(value) and done else nodes
 
     def finished(self) -> Artefact:
         """What an earlier execution of this very stage saved: for TRAIN = False."""

@@ -6,24 +6,14 @@ a node names an upstream; so does `03_vae.*`, every variant of a stage, `06_diff
 all ask this module, so they cannot disagree.
 """
 
-import ast
-import functools
-import json
-import re
 from pathlib import Path
 
-import yaml
+from chaoslib.pipeline.settings import NODE, PATTERN, ParamsError, check, check_together, parameter_cell, read_yaml
 
-NODE = re.compile(r"\d\d_[a-z_]+(\.[a-z0-9_]+)?")
-PATTERN = re.compile(r"\d\d_[a-z_]+\.[a-z0-9_]*\*")
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
 DATA = ("01_data", "02_windows")  # what everything else is made from
 UNSEEDED = (*DATA, "09_evaluation", "10_scorecard", "11_stress_test")
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
-
-
-class ParamsError(ValueError):
-    """A params file that does not fit its notebook; the message names file, key and expected type."""
 
 
 def stage_of(node: str) -> str:
@@ -70,63 +60,58 @@ def params_files(root: Path, node: str, profile: str) -> list[Path]:
     return [path for path in candidates if path.exists()]
 
 
-def read_yaml(path: Path) -> dict:
-    """Content of a params file, parsed once as long as it stands."""
-    return parsed(path, path.stat().st_mtime_ns, path.stat().st_size).copy()
-
-
-@functools.lru_cache(maxsize=200)
-def parsed(path: Path, changed: int, size: int) -> dict:
-    return yaml.safe_load(path.read_text()) or {}
-
-
 def merged_params(root: Path, node: str, profile: str) -> dict:
     """Params of a node, each file checked against the notebook. Raises ParamsError."""
     cell = parameter_cell(root / "notebooks" / f"{stage_of(node)}.ipynb")
     merged = {}
     for path in params_files(root, node, profile):
         values = read_yaml(path)
-        check_params(values, cell, source=str(path.relative_to(root)))
+        check(values, cell, source=str(path.relative_to(root)))
         merged |= values
     missing = [key for key in cell if key not in merged and key not in NOT_IN_FILES]
     if missing:
         raise ParamsError(f"params/paper/{node}.yaml lacks {', '.join(missing)}")
+    check_together(merged, source=f"{node} in the profile {profile}")
     return merged
 
 
-def parameter_cell(notebook: Path) -> dict[str, tuple[type, object]]:
-    """Name -> (type, default) of the notebook's cell tagged `parameters`; types are those of the annotations."""
-    cells = json.loads(notebook.read_text())["cells"]
-    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    if len(tagged) != 1:
-        raise ParamsError(f"{notebook.name}: {len(tagged)} cells are tagged `parameters`, one is needed")
-    types = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
-    parameters = {}
-    for line in ast.parse("".join(tagged[0]["source"])).body:
-        if not isinstance(line, ast.AnnAssign) or ast.unparse(line.annotation) not in types:
-            raise ParamsError(f"{notebook.name}: `{ast.unparse(line)}` is not `NAME: int|float|str|bool|list = value`")
-        parameters[line.target.id] = (types[ast.unparse(line.annotation)], ast.literal_eval(line.value))
-    return parameters
+def published(root: Path) -> dict[str, dict]:
+    """node -> params of the paper, of every node."""
+    return {node: read_yaml(root / f"params/paper/{node}.yaml") for node in nodes(root)}
 
 
-def check_params(values: dict, cell: dict[str, tuple[type, object]], *, source: str) -> None:
-    """Raise ParamsError when a key is unknown to the parameters cell or a value has another type."""
-    for key, value in values.items():
-        if key not in cell:
-            raise ParamsError(f"{source}: unknown key {key}; the notebook's parameters are {', '.join(cell)}")
-        expected, _ = cell[key]
-        if expected is list:
-            good = isinstance(value, list) and all(type(item) in (int, float) for item in value)
-        else:
-            good = type(value) is expected or (expected is float and type(value) is int)
-        if not good:
-            wanted = "a list of numbers" if expected is list else expected.__name__
-            hint = ""
-            if isinstance(value, str) and expected in (int, float) and re.fullmatch(r"[\d.]+[eE][-+]?\d+", value):
-                digits, exponent = value.lower().split("e")
-                mantissa = digits if "." in digits else f"{digits}.0"
-                hint = f"; YAML reads it as text, write a dot and a sign: {mantissa}e{int(exponent):+}"
-            raise ParamsError(f"{source}: {key} is {value!r}, a {type(value).__name__}, but must be {wanted}{hint}")
+def check_plan(plan: dict[str, dict]) -> None:
+    """Raise ParamsError when nodes, each good by itself, do not fit one another.
+
+    plan : node -> params, of every node
+    """
+    claimed: dict[tuple, str] = {}
+    for node, params in plan.items():
+        check_node(node, params, plan)
+        if params.get("MODEL"):
+            vae = plan.get(params.get("VAE", ""), {})
+            key = params["MODEL"], params.get("VIX_AT", vae.get("VIX_AT", ""))
+            if key in claimed:
+                raise ParamsError(f"{node} and {claimed[key]} both claim the model name {key[0]}: give one another MODEL")
+            claimed[key] = node
+
+
+def check_node(node: str, params: dict, plan: dict[str, dict]) -> None:
+    """Raise ParamsError when a node's params do not fit those of the nodes of the plan that it reads."""
+    windows, latents = plan.get(params.get("WINDOWS", "")), plan.get(params.get("LATENTS", ""))
+    if windows and params.get("SIGMA_KNOTS", 0) > windows["SEQ_LEN"]:
+        raise ParamsError(
+            f"{node}: SIGMA_KNOTS {params['SIGMA_KNOTS']} is more than the {windows['SEQ_LEN']} days of a window"
+        )
+    if not latents or "VAE" not in params:
+        return
+    if latents["VAE"] != params["VAE"]:
+        raise ParamsError(f"{node}: the latents of {params['LATENTS']} are of {latents['VAE']}, but VAE is {params['VAE']}")
+    model, anchor = params["MODEL"], plan[params["VAE"]]["VIX_AT"]
+    if model and model.startswith(CONDITIONAL) != bool(anchor):
+        told = f"the VIX at the {anchor}" if anchor else "no VIX"
+        must = "begins with" if anchor else "does not begin with"
+        raise ParamsError(f"{node}: {params['VAE']} is told {told}, so give a MODEL that {must} {CONDITIONAL}, not {model}")
 
 
 def upstream(root: Path, params: dict) -> list[str]:
@@ -153,10 +138,8 @@ def expand(root: Path, value: str) -> list[str]:
 def samplers(root: Path) -> dict[str, str]:
     """Model name -> node that samples it, for every published params file with an unconditional `MODEL`."""
     nodes_by_model = {}
-    for node in nodes(root):
-        model = read_yaml(root / "params/paper" / f"{node}.yaml").get("MODEL", "")
-        if model in nodes_by_model:
-            raise ParamsError(f"{node} and {nodes_by_model[model]} both claim the model name {model}")
+    for node, params in published(root).items():
+        model = params.get("MODEL", "")
         if model and not model.startswith(CONDITIONAL):
             nodes_by_model[model] = node
     return nodes_by_model

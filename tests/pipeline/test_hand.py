@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from chaoslib.pipeline import artefacts, hand, runs, stages
+from chaoslib.pipeline import artefacts, hand, runs, settings, stages
 
 LAB, QUICK, PAPER = "runs/lab", "runs/quick/sp500_logret", "runs/paper/sp500_logret"
 CHAIN = ("01_data", "02_windows", "03_vae.gaussian", "04_probe", "05_latents.gaussian", "06_diffusion.post")
@@ -231,7 +231,7 @@ def settled(root, stage: str, values: dict) -> dict:
 
 def cell_of(root, stage: str) -> dict:
     """What the parameters cell holds before a reader changes it."""
-    return {key: default for key, (_, default) in stages.parameter_cell(root / f"notebooks/{stage}.ipynb").items()}
+    return {key: parameter.default for key, parameter in settings.parameter_cell(root / f"notebooks/{stage}.ipynb").items()}
 
 
 def test_a_value_that_the_reader_changed_stays(repository):

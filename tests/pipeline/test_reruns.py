@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from chaoslib.pipeline import reruns, stages
+from chaoslib.pipeline import reruns, settings
 
 
 def hashes(folder) -> dict[str, str]:
@@ -64,14 +64,14 @@ def test_cells_in_another_order_are_another_notebook(copy):
 def test_a_cell_that_is_no_python_is_named(copy):
     notebook = copy / "notebooks/03_vae.ipynb"
     edit_cells(notebook, lambda cells: cells[1].update(source="%matplotlib inline"))
-    with pytest.raises(stages.ParamsError, match=r"03_vae\.ipynb: invalid syntax: %matplotlib inline"):
+    with pytest.raises(settings.ParamsError, match=r"03_vae\.ipynb: invalid syntax: %matplotlib inline"):
         reruns.code_hash(notebook)
 
 
 @pytest.mark.parametrize(
     ("module", "text", "stages_that_run"),
     [
-        ("market/data", "def missing_sessions(", "01"),  # through validate
+        ("market/validation", "def missing_sessions(", "01"),  # through validate
         ("market/data", "def log_returns(", "01 02 11"),
         ("market/windows", "def split_by_date(", "02"),
         ("market/vix", "def fit_vix_law(", "11"),
@@ -185,7 +185,7 @@ def test_what_code_reaches_is_found_by_name(library, code, names):
     ],
 )
 def test_an_import_that_cannot_be_followed_is_an_error(library, code, message):
-    with pytest.raises(stages.ParamsError, match=message):
+    with pytest.raises(settings.ParamsError, match=message):
         reruns.reached(code, library, source="a notebook")
 
 

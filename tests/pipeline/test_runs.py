@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from chaoslib import figures
-from chaoslib.pipeline import artefacts, files, runs, stages
+from chaoslib.pipeline import artefacts, files, runs, settings
 
 
 @pytest.fixture
@@ -119,9 +119,9 @@ def test_without_training_the_finished_model_is_used_and_nothing_written(reposit
 
 
 def test_wrong_parameters_stop_before_anything_runs(repository):
-    with pytest.raises(stages.ParamsError, match=r"03_vae\.ipynb: unknown key EPOCH"):
+    with pytest.raises(settings.ParamsError, match=r"03_vae\.ipynb: unknown key EPOCH"):
         opened("03_vae", EPOCH=3)
-    with pytest.raises(stages.ParamsError, match=r"03_vae\.ipynb: LR is '1e-4'"):
+    with pytest.raises(settings.ParamsError, match=r"03_vae\.ipynb: LR is '1e-4'"):
         opened("03_vae", LR="1e-4")
 
 
