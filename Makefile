@@ -25,6 +25,11 @@ PROFILE ?= paper
 DATASET ?= sp500_logret
 SOURCE  ?= snapshot
 CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# Of the history: first and last day as 2000-01-03, exchange (XNYS, XTKS, 24/7; none: any day), largest daily log-move.
+START   ?=
+END     ?=
+CALENDAR ?=
+MAX_MOVE ?=
 # Where artefacts go.
 RUNS    ?= runs
 # Seeds as 0,1,2; empty means those of the profile.
@@ -47,8 +52,11 @@ AGAINST ?= HEAD
 TORCH_INDEX ?=
 
 BIN  := .venv/bin
+q     = '$(subst ','\'',$(1))'
 FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
-        --directory "$(RUNS)" --cores $(CORES) $(2) --config profile=$(1) dataset="$(DATASET)" source=$(SOURCE) runs="$(RUNS)" seeds="$(SEEDS)" --
+        --directory $(call q,$(RUNS)) --cores $(call q,$(CORES)) $(2) --config profile=$(call q,$(1)) \
+        dataset=$(call q,$(DATASET)) source=$(call q,$(SOURCE)) runs=$(call q,$(RUNS)) seeds=$(call q,$(SEEDS)) \
+        start=$(call q,$(START)) end=$(call q,$(END)) calendar=$(call q,$(CALENDAR)) max_move=$(call q,$(MAX_MOVE)) --
 
 .PHONY: help reproduce quick walkforward figures site pdf compare test test-browser test-latex check yahoo lab bench unlock clean
 
@@ -87,9 +95,9 @@ comma := ,
 FIRST_SEED = $(or $(firstword $(subst $(comma), ,$(SEEDS))),0)
 
 figures: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python workflow/redraw.py "$(RUN)" "$(TO)" --seed $(FIRST_SEED) $(if $(WIDTH),--width "$(WIDTH)") \
-		$(if $(ONLY),--only $(foreach name,$(subst $(comma), ,$(ONLY)),"$(name)")) \
-		$(if $(FORMAT),--format $(foreach name,$(subst $(comma), ,$(FORMAT)),"$(name)"))
+	OMP_NUM_THREADS=1 $(BIN)/python workflow/redraw.py $(call q,$(RUN)) $(call q,$(TO)) --seed $(call q,$(FIRST_SEED)) $(if $(WIDTH),--width $(call q,$(WIDTH))) \
+		$(if $(ONLY),--only $(foreach name,$(subst $(comma), ,$(ONLY)),$(call q,$(name)))) \
+		$(if $(FORMAT),--format $(foreach name,$(subst $(comma), ,$(FORMAT)),$(call q,$(name))))
 
 site: site/index.html
 
@@ -99,17 +107,17 @@ site/index.html: .venv/installed $(SHOWN)
 	OMP_NUM_THREADS=1 $(BIN)/python -m workflow.site site
 
 pdf: site/index.html
-	$(BIN)/python -m workflow.site site --pdf "$(CHAPTER)" --variant "$(VARIANT)"
+	$(BIN)/python -m workflow.site site --pdf $(call q,$(CHAPTER)) --variant $(call q,$(VARIANT))
 
 compare: .venv/installed
-	$(BIN)/python workflow/compare.py "$(RUN)" --published "$(AGAINST)"
+	$(BIN)/python workflow/compare.py $(call q,$(RUN)) --published $(call q,$(AGAINST))
 
 test-browser: .venv/installed
 	$(BIN)/python -m pip install --quiet playwright axe-playwright-python
-	$(BIN)/python -m tests.browser --runs "$(RUNS)" $(if $(PART),--only $(PART))
+	$(BIN)/python -m tests.browser --runs $(call q,$(RUNS)) $(if $(PART),--only $(call q,$(PART)))
 
 test-latex: .venv/installed
-	$(BIN)/python tests/latex.py "figures/$(PROFILE)"
+	$(BIN)/python tests/latex.py $(call q,figures/$(PROFILE))
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py

@@ -27,6 +27,8 @@ def flags(options: argparse.Namespace) -> list[str]:
     arguments += ["-r", "RUN_DIR", options.run_dir]
     if node == "01_data":
         arguments += ["-r", "DATASET", options.dataset, "-r", "SOURCE", options.source]
+    for key, value in (given.split("=", 1) for given in options.given):
+        arguments += ["-p" if isinstance(params[key], float) else "-r", key, value]
     if "SEEDS" in params:
         arguments += ["-y", f"SEEDS: {options.seeds}"]
     if "FIRST_SEED" in params:
@@ -44,8 +46,10 @@ def digest(path: Path) -> str:
 def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     """Whether a folder holds what the same code made of the same inputs; its SHA256SUMS is then put back."""
     try:
-        remembered = json.loads(memory.read_text())
-        if remembered["made_from"] != made_from or remembered["meta"] != (folder / artefacts.META_SUM).read_text():
+        remembered = json.loads(memory.read_text(encoding="utf-8"))
+        if remembered["made_from"] != made_from or remembered["meta"] != (folder / artefacts.META_SUM).read_text(
+            encoding="utf-8"
+        ):
             return False
         files.write(folder / artefacts.SUMS, remembered["sums"])
         artefacts.Artefact(folder).verify()
@@ -67,6 +71,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--log", type=Path, required=True, help="the executed notebook")
+    parser.add_argument("--given", nargs="*", default=[], metavar="KEY=VALUE", help="in place of what params files say")
     parser.add_argument("--inputs", type=Path, nargs="*", default=[], help="SHA256SUMS of the stages it reads, or files")
     options = parser.parse_args()
     folder, memory = options.log.parents[options.place.count("/") + 1] / options.place, options.log.with_suffix(".json")
@@ -92,7 +97,10 @@ def main() -> int:
     seconds, largest = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     megabytes = largest / (2**20 if sys.platform == "darwin" else 2**10)
     cost = {"seconds": round(seconds, 2), "peak_rss_mb": round(megabytes, 1)}
-    sums = {"meta": (folder / artefacts.META_SUM).read_text(), "sums": (folder / artefacts.SUMS).read_text()}
+    sums = {
+        "meta": (folder / artefacts.META_SUM).read_text(encoding="utf-8"),
+        "sums": (folder / artefacts.SUMS).read_text(encoding="utf-8"),
+    }
     files.write(memory, {"made_from": made_from, **sums, **cost})
     return 0
 

@@ -11,7 +11,7 @@ from project import Workflow
 from chaoslib.pipeline import runs, settings, stages
 from chaoslib.pipeline.settings import Parameter, ParamsError
 
-FREE = {"DATASET", "RUN_DIR"}  # paths and names that the data stage itself holds against what is there
+FREE = {"CALENDAR", "DATASET", "RUN_DIR"}  # paths and names that the data stage itself holds against what is there
 
 
 VALUES = {"EPOCHS": 200, "LR": 1e-3, "VARIANT": "a", "TRAIN": True, "LEVELS": [1]}

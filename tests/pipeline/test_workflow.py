@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
@@ -439,7 +440,13 @@ def test_seeds_are_those_asked_for_else_those_of_the_profile(workflow, seeds, ex
     [
         ({"dataset": "nasdaq"}, "DATASET=nasdaq: use one of sp500_logret, nasdaq_logret"),
         ({"dataset": "absent.csv"}, "DATASET=absent.csv: no such file"),
-        ({"seeds": "a,b"}, "SEEDS=a,b: give whole numbers"),
+        ({"seeds": "a,b"}, "SEEDS=a,b: give different whole numbers"),
+        ({"seeds": "-1"}, "SEEDS=-1: give different whole numbers from 0 on"),
+        ({"seeds": "1,1"}, "SEEDS=1,1: give different whole numbers"),
+        ({"start": "yesterday"}, "make: START is 'yesterday' (str) but must be a text, ISO date"),
+        ({"end": "1999-12-31"}, "make: START must be before END"),
+        ({"max_move": "much"}, "make: MAX_MOVE is 'much' (str) but must be float, in (0, 10]"),
+        ({"dataset": "nasdaq_logret", "target": "walkforward"}, "walkforward forecasts the shipped S&P 500"),
         ({"profile": "fast"}, "unknown profile 'fast': params/ holds paper, quick"),
     ],
 )
@@ -511,9 +518,11 @@ def test_a_failing_notebook_is_kept_and_independent_work_goes_on(workflow):
 
 def test_a_collapsed_vae_stops_the_run_with_the_reason(workflow):
     """When the VAE that the diffusion asks for is one that failed the gate."""
-    params = workflow.folder / "params/paper/05_latents.gaussian.yaml"
     target = "quick/sp500_logret/seed0/05_latents.gaussian/SHA256SUMS"
-    with edited(params, params.read_text().replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse")):
+    with ExitStack() as edits:
+        for node in ("05_latents.gaussian", "06_diffusion.post", "06_diffusion.mu"):
+            params = workflow.folder / f"params/paper/{node}.yaml"
+            edits.enter_context(edited(params, params.read_text().replace("VAE: 03_vae.gaussian", "VAE: 03_vae.mse")))
         result = workflow.call(target=target)
     text = result.stdout + result.stderr
     assert result.returncode != 0
@@ -524,14 +533,18 @@ def test_a_collapsed_vae_stops_the_run_with_the_reason(workflow):
 def test_check_runs_the_data_stage_alone_on_a_users_file(workflow, root):
     closes = pd.read_csv(root / "chaoslib/market/snapshot/closes.csv").query("date >= '2010'")
     closes = closes.rename(columns={"sp500": "close"})[["date", "close", "vix"]].reset_index(drop=True)
-    closes.to_csv(workflow.folder / "mine.csv", index=False)
-    good = workflow.call(target="check", dataset="mine.csv")
+    name = "a trader's ^GSPC+vix (1).CSV"
+    closes.to_csv(workflow.folder / name, index=False)
+    good = workflow.call(target="check", dataset=name, start="2011-01-03", max_move="0.25")
     assert good.returncode == 0, good.stdout + good.stderr
-    made = {path.name for path in (workflow.folder / "runs/quick/csv_mine").iterdir()}
-    assert made == {"01_data", "logs", "keys"}
+    assert f"checked {name}: 3018 trading days from 2011-01-03 to 2022-12-28" in good.stdout + good.stderr
+    (folder,) = (workflow.folder / "runs/quick").glob("csv_a_trader_s__GSPC_vix__1_.*.start-2011-01-03.max_move-0_25")
+    assert {path.name for path in folder.iterdir()} == {"01_data", "logs", "keys"}
+    params = json.loads((folder / "01_data/meta.json").read_text())["params"]
+    assert (params["DATASET"], params["START"], params["MAX_MOVE"]) == (name, "2011-01-03", 0.25)
     closes.loc[700, "close"] = -1.0
-    closes.to_csv(workflow.folder / "mine.csv", index=False)
-    bad = workflow.call(target="check", dataset="mine.csv")
+    closes.to_csv(workflow.folder / name, index=False)
+    bad = workflow.call(target="check", dataset=name)
     assert bad.returncode != 0
-    assert "DataError: row 700 (2012-" in bad.stdout + bad.stderr
+    assert f"DataError: {name}: row 700 (2012-" in bad.stdout + bad.stderr
     assert "close is -1.0" in bad.stdout + bad.stderr
