@@ -6,7 +6,9 @@ Progress as the notebooks print it, and from the first sign of an exception ever
 import re
 import sys
 
-PROGRESS = re.compile(r"epoch |sampled |saved |checked |not training|unchanged|\d{4}: ")
+PROGRESS = re.compile(
+    r"epoch |sampled |saved |checked |not training|unchanged|\d{4}: |Yahoo |.*; attempt \d+ of \d+, next in "
+)
 FAILURE = re.compile(r".*Exception encountered|Traceback |[A-Za-z_.]+(Error|Exception):")
 
 failed = False

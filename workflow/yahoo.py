@@ -1,4 +1,4 @@
-"""Ask Yahoo for a history, again if it has been asked before: python workflow/yahoo.py DATASET START END CACHE"""
+"""Ask Yahoo for a history, again if it has been asked before: python workflow/yahoo.py CACHE DATASET START [END]"""
 
 import logging
 import sys
@@ -6,7 +6,13 @@ from pathlib import Path
 
 from chaoslib.market import data
 
+log = logging.getLogger("yahoo")
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    dataset, start, end, cache = sys.argv[1:]
-    data.read_yahoo(dataset, start=start, end=end, cache=Path(cache), again=True)
+    cache, dataset, start, *end = sys.argv[1:]
+    log.info("Yahoo is asked for %s from %s on", dataset, start)
+    try:
+        data.read_yahoo(dataset, start=start, end="".join(end), cache=Path(cache), again=True)
+    except data.DataError as error:
+        sys.exit(f"{dataset}: {error}")
