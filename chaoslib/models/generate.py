@@ -14,6 +14,7 @@ from tqdm import tqdm
 from chaoslib.market.vix import VIXCondition
 from chaoslib.market.windows import Scaler, standardise
 from chaoslib.models import diffusion, timegan, vae
+from chaoslib.pipeline import arguments
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +84,13 @@ class LatentGenerator:
         mean_factor : of a stress-filtered VAE, whose latents lie around mean_factor times the mean latent of stress
         Memory is bounded by chunks of `CHUNK` windows beyond the result itself.
         """
-        if n < 1:
-            raise ValueError(f"n is {n}: ask for at least one window")
+        n = arguments.whole("n", n, least=1)
         spread = noise_spread(temperature, stress_scale)
         decoder = self if mean_factor == 1.0 else self.with_mean_factor(mean_factor)
         levels, cond = self.resolve_vix(vix, n, within_reach=True)
         if levels is not None and (beyond := self.condition.extrapolated(levels)).any():
             warn_extrapolated(float(levels[beyond][0]), self.condition)
-        generator = torch.Generator().manual_seed(seed)
+        generator = noise_source(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
             rows = slice(first, min(first + CHUNK, n))
@@ -125,15 +125,14 @@ class LatentGenerator:
     def reconstruct(self, windows: np.ndarray, vix: float | np.ndarray | None = None, *, seed: int = 0) -> np.ndarray:
         """(N, L) log-returns: each window encoded by the VAE, drawn from its posterior, decoded and sampled."""
         levels, cond = self.resolve_vix(vix, len(windows))
-        generator = torch.Generator().manual_seed(seed)
+        generator = noise_source(seed)
         z = vae.draw_posterior(*self._posterior(windows, levels, cond), generator=generator)
         alone = LatentGenerator(self.decoder, self.scaler, condition=self.condition)
         return alone._windows(z, levels, cond, generator)
 
     def with_mean_factor(self, factor: float) -> "LatentGenerator":
         """A stress-filtered VAE whose latents lie around `factor` times the mean latent of stress; others have none."""
-        if not np.isfinite(factor):
-            raise ValueError(f"mean_factor is {factor:g}: give a finite number")
+        arguments.number("mean_factor", factor)
         if not self.is_stress:
             raise ValueError(f"mean_factor is {factor:g}, but only a stress-filtered VAE has one: leave it at 1")
         return replace(self, latent_scaler=replace(self.latent_scaler, mean=factor * self.latent_scaler.mean))
@@ -151,8 +150,8 @@ class LatentGenerator:
                 raise ValueError("this model is unconditional: leave vix out, or load a 06_diffusion.cond_* folder")
             return None, None
         if vix is None:
-            raise ValueError(f"this model is conditional on the VIX at the window's {self.vix_at}: give vix in index points")
-        levels = np.asarray(vix, dtype=float)
+            raise ValueError(f"vix is None, but this model needs the VIX at the window's {self.vix_at}: give index points")
+        levels = arguments.index_points("vix", vix)
         if levels.shape not in ((), (n,)):
             raise ValueError(f"vix has the shape {levels.shape}: give one number or one for each of the {n} windows")
         if not np.all(levels > 0):
@@ -167,15 +166,15 @@ class LatentGenerator:
         self, n: int, cond: torch.Tensor | None, generator: torch.Generator, guidance: float, sampler: str | None,
         steps: int | None,
     ) -> torch.Tensor:  # fmt: skip
-        if not 0.0 <= guidance < float("inf"):
-            raise ValueError(f"guidance is {guidance:g}: give a number of 0 or more")
+        arguments.number("guidance", guidance, least=0)
+        steps = self.steps if steps is None else arguments.whole("steps", steps, least=1)
         if guidance != 1.0 and (self.denoiser is None or self.condition is None):
             raise ValueError(f"guidance is {guidance:g}, but only a conditional diffusion has one: leave it at 1")
         if self.denoiser is None:
             return torch.randn(n, self.decoder.shape.latent_dim, generator=generator).to(self.device)
         return diffusion.sample_latents(
-            self.denoiser, n, sampler=self.sampler if sampler is None else sampler,
-            steps=self.steps if steps is None else steps, generator=generator, cond=cond, guidance=guidance,
+            self.denoiser, n, sampler=self.sampler if sampler is None else sampler, steps=steps,
+            generator=generator, cond=cond, guidance=guidance,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -233,14 +232,12 @@ class TimeGANGenerator:
             and 0 are the model as trained
         vix, guidance : this model has neither; anything but the default is refused
         """
-        if n < 1:
-            raise ValueError(f"n is {n}: ask for at least one window")
+        n = arguments.whole("n", n, least=1)
         if vix is not None or guidance != 1.0:
             raise ValueError("TimeGAN knows no VIX: leave vix and guidance out, or load a 06_diffusion.cond_* folder")
-        if not np.isfinite(noise_mean):
-            raise ValueError(f"noise_mean is {noise_mean:g}: give a finite number")
+        arguments.number("noise_mean", noise_mean)
         spread = noise_spread(temperature, stress_scale)
-        generator = torch.Generator().manual_seed(seed)
+        generator = noise_source(seed)
         parts = []
         for first in tqdm(range(0, n, CHUNK), disable=not progress, desc="sampling", unit="chunk"):
             noise = self.model.draw_noise(min(CHUNK, n - first), generator=generator)
@@ -254,10 +251,12 @@ class TimeGANGenerator:
 
 def noise_spread(temperature: float, stress_scale: float) -> float:
     """Factor on the spread of what a model samples from. Raises ValueError for a knob that is negative or not finite."""
-    for name, value in (("temperature", temperature), ("stress_scale", stress_scale)):
-        if not 0.0 <= value < float("inf"):
-            raise ValueError(f"{name} is {value:g}: give a number of 0 or more")
-    return temperature * stress_scale
+    return arguments.number("temperature", temperature, least=0) * arguments.number("stress_scale", stress_scale, least=0)
+
+
+def noise_source(seed: int) -> torch.Generator:
+    """Where a call takes its noise from. Raises ValueError for a seed that is no whole number of 64 bits."""
+    return torch.Generator().manual_seed(arguments.whole("seed", seed, least=0, most=2**64 - 1))
 
 
 @functools.cache
@@ -309,7 +308,7 @@ def read_shapes(folder: Path | str, network: str = "") -> dict:
         raise FileNotFoundError(
             f"{folder} holds no model.json: it is not the folder of a finished 03_vae, 06_diffusion or 08_timegan"
         )
-    shapes = json.loads(path.read_text())
+    shapes = json.loads(path.read_text(encoding="utf-8"))
     if network and network not in shapes:
         raise ValueError(f"{folder} holds no {network}: read it with generate.load, which reads models of any kind")
     return shapes

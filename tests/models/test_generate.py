@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -95,9 +96,72 @@ def test_an_empty_folder_says_what_is_missing(tmp_path):
         generate.load(tmp_path)
 
 
-def test_no_windows_is_refused(toy_generator):
-    with pytest.raises(ValueError, match="at least one"):
-        toy_generator.sample(0)
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"n": 0}, "n is 0: give a whole number of 1 or more"),
+        ({"n": 2.5}, "n is 2.5: give a whole number of 1 or more"),
+        ({"n": "3"}, "n is '3': give a whole number of 1 or more"),
+        ({"n": True}, "n is True: give a whole number of 1 or more"),
+        ({"n": None}, "n is None: give a whole number of 1 or more"),
+        ({"seed": -1}, "seed is -1: give a whole number from 0 to 18446744073709551615"),
+        ({"seed": 2**64}, "seed is 18446744073709551616: give a whole number from 0 to 18446744073709551615"),
+        ({"seed": 1.5}, "seed is 1.5: give a whole number"),
+        ({"seed": True}, "seed is True: give a whole number"),
+        ({"seed": "1"}, "seed is '1': give a whole number"),
+        ({"seed": None}, "seed is None: give a whole number"),
+        ({"temperature": "1"}, "temperature is '1': give a number of 0 or more"),
+        ({"stress_scale": True}, "stress_scale is True: give a number of 0 or more"),
+    ],
+)
+def test_what_no_generator_can_be_asked_is_refused(toy_generator, toy_stress, toy_timegan, asked, message):
+    for model in (toy_generator, prior_of(toy_generator), toy_stress, toy_timegan):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+            model.sample(**{"n": 3} | asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"steps": 2.5}, "steps is 2.5: give a whole number of 1 or more"),
+        ({"steps": "2"}, "steps is '2': give a whole number of 1 or more"),
+        ({"steps": True}, "steps is True: give a whole number of 1 or more"),
+        ({"steps": 0}, "steps is 0: give a whole number of 1 or more"),
+        ({"guidance": "1"}, "guidance is '1': give a number of 0 or more"),
+        ({"guidance": None}, "guidance is None: give a number of 0 or more"),
+        ({"mean_factor": "2"}, "mean_factor is '2': give a finite number"),
+    ],
+)
+def test_what_no_model_with_latents_can_be_asked_is_refused(toy_generator, toy_stress, asked, message):
+    for model in (toy_generator, prior_of(toy_generator), toy_stress):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            model.sample(3, **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"steps": 10**6}, "steps is 1000000, it must lie in 1.."),
+        ({"sampler": "euler"}, "unknown sampler 'euler': use one of ddim, ddpm, dpm"),
+        ({"sampler": 3}, "unknown sampler 3: use one of ddim, ddpm, dpm"),
+        ({"sampler": ""}, "unknown sampler '': use one of ddim, ddpm, dpm"),
+    ],
+)
+def test_what_no_diffusion_can_be_asked_is_refused(toy_generator, asked, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        toy_generator.sample(3, **asked)
+
+
+def test_numbers_of_numpy_ask_as_those_of_python_do(toy_conditional, toy_timegan):
+    asked = {"seed": np.int64(3), "steps": np.int16(2), "guidance": np.float32(1.5), "vix": np.float32(20)}
+    plain = {"seed": 3, "steps": 2, "guidance": 1.5, "vix": 20}
+    np.testing.assert_array_equal(toy_conditional.sample(np.uint8(4), **asked), toy_conditional.sample(4, **plain))
+    np.testing.assert_array_equal(toy_timegan.sample(np.int32(4), seed=np.uint64(3)), toy_timegan.sample(4, seed=3))
+
+
+def test_a_round_trip_needs_a_seed_of_the_same_kind(toy_generator, toy_windows):
+    with pytest.raises(ValueError, match=r"^seed is 1\.5: give a whole number"):
+        toy_generator.reconstruct(toy_windows[:2], seed=1.5)
 
 
 # Latents
@@ -165,7 +229,9 @@ HOW = pytest.mark.parametrize("how", ["sample", "sample_latents", "decode", "enc
 @HOW
 def test_a_conditional_model_asks_for_the_vix_and_says_which(toy_conditional, how):
     for model in (toy_conditional, prior_of(toy_conditional)):
-        with pytest.raises(ValueError, match="conditional on the VIX at the window's start: give vix in index points"):
+        with pytest.raises(
+            ValueError, match="vix is None, but this model needs the VIX at the window's start: give index points"
+        ):
             ask(model, how, 4)
 
 
@@ -174,6 +240,13 @@ def test_an_unconditional_model_refuses_a_vix(toy_generator, how):
     for model in (toy_generator, prior_of(toy_generator)):
         with pytest.raises(ValueError, match=r"unconditional: leave vix out, or load a 06_diffusion\.cond_"):
             ask(model, how, 4, vix=20.0)
+
+
+@HOW
+@pytest.mark.parametrize("vix", ["20", True, ["20"] * 4, [True] * 4, [[20.0], [20.0, 30.0]]], ids=repr)
+def test_a_vix_that_is_no_number_is_refused(toy_conditional, how, vix):
+    with pytest.raises(ValueError, match=r"^vix is .*: give index points as numbers, such as 45$"):
+        ask(toy_conditional, how, 4, vix=vix)
 
 
 @HOW
@@ -220,11 +293,6 @@ def test_guidance_that_is_no_number_of_zero_or_more_is_refused(toy_conditional, 
 def test_a_denoiser_without_the_decoders_condition_is_refused(toy_generator, toy_conditional):
     with pytest.raises(ValueError, match="the denoiser has 0 conditions, the decoder 1"):
         dataclasses.replace(toy_conditional, denoiser=toy_generator.denoiser)
-
-
-def test_no_steps_are_no_default(toy_generator):
-    with pytest.raises(ValueError, match="steps is 0"):
-        toy_generator.sample(2, steps=0)
 
 
 @pytest.mark.parametrize("vix", [8.1, 74.0, np.array([20.0, 9.0])])
@@ -494,7 +562,7 @@ def test_a_stress_prior_does_not_restore_the_latents_of_a_denoiser(toy_generator
 @pytest.mark.parametrize("kind", ["prior", "stress", "diffusion", "timegan"])
 def test_a_spread_that_is_no_number_of_zero_or_more_is_refused(toy_generator, toy_stress, toy_timegan, kind, knob, value):
     model = {**kinds(toy_generator, toy_stress), "timegan": toy_timegan}[kind]
-    with pytest.raises(ValueError, match=f"{knob} is {value:g}: give a number of 0 or more"):
+    with pytest.raises(ValueError, match=f"{knob} is {value}: give a number of 0 or more"):
         model.sample(2, **{knob: value})
 
 
@@ -610,7 +678,7 @@ def test_timegan_knows_no_vix(toy_timegan, options):
 
 @pytest.mark.parametrize("n", [0, -1])
 def test_no_windows_of_timegan_are_refused(toy_timegan, n):
-    with pytest.raises(ValueError, match=f"n is {n}: ask for at least one"):
+    with pytest.raises(ValueError, match=f"n is {n}: give a whole number of 1 or more"):
         toy_timegan.sample(n)
 
 
