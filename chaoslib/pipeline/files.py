@@ -3,9 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
+
+PARTIAL = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.partial")
 
 
 class whole_file:
@@ -25,6 +29,31 @@ class whole_file:
             self.partial.unlink(missing_ok=True)
 
 
+def remove_abandoned(paths: Collection[Path]) -> None:
+    """Remove what `whole_file` left of these paths in processes that were killed; what another one writes now stays.
+
+    A process is known by its number on this machine: of one that writes from elsewhere nothing can be told.
+    """
+    for folder in {path.parent for path in paths}:
+        for partial in folder.glob(".*.partial"):
+            match = PARTIAL.fullmatch(partial.name)
+            if match and folder / match["name"] in paths and not is_another(int(match["process"])):
+                partial.unlink(missing_ok=True)
+
+
+def is_another(process: int) -> bool:
+    """Whether a process of this number runs beside this one; where that cannot be asked, it is taken to."""
+    if process == os.getpid() or os.name != "posix":
+        return process != os.getpid()
+    try:
+        os.kill(process, 0)  # asks, and stops nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        return True
+    return True
+
+
 def write(path: Path, content) -> None:
     """Write one artefact, whole or not at all, in the format of its suffix; nothing here pickles."""
     with whole_file(path) as partial:
@@ -34,9 +63,9 @@ def write(path: Path, content) -> None:
             with partial.open("wb") as file:
                 np.savez(file, allow_pickle=False, **content)
         elif path.suffix == ".json":
-            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+            partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         elif path.suffix == ".csv":
-            partial.write_text(as_csv(content))
+            partial.write_text(as_csv(content), encoding="utf-8")
         elif path.suffix == ".parquet":
             content.to_parquet(partial, index=False)
         elif path.suffix == ".safetensors":
@@ -44,7 +73,7 @@ def write(path: Path, content) -> None:
 
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in content.items()}, partial)
         elif isinstance(content, str):
-            partial.write_text(content)
+            partial.write_text(content, encoding="utf-8")
         else:
             raise ValueError(f"{path.name}: no way to write {path.suffix!r} files")
 
@@ -72,13 +101,19 @@ def sha256(path: Path) -> str:
 
 
 def git_state(root: Path) -> str:
-    """Commit of the work tree, with `+changes` when tracked files differ from it; `unknown` outside git."""
-    git = ["git", "-C", str(root)]
+    """Commit of the work tree, with `+changes` when tracked files differ from it; `unknown` where git cannot tell.
+
+    So without git, in a folder that git refuses as another user's, and in a download without `.git`, also where it lies
+    inside a repository of something else.
+    """
+
+    def git(*arguments: str) -> bytes:
+        command = ["git", "--no-optional-locks", "-C", str(root), *arguments]  # stages that end together share an index
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-    except OSError:  # no such program
+        commit, _ = git("rev-parse", "HEAD", "HEAD:./pyproject.toml").split()
+        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+    except (OSError, subprocess.CalledProcessError):  # no such program, or it refuses
         return "unknown"
-    if commit.returncode:
-        return "unknown"
-    changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True)
-    return commit.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+    return commit.decode() + ("+changes" if changed else "")

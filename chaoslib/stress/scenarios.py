@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +20,20 @@ from tqdm import tqdm
 from chaoslib.market.vix import VIXLaw
 from chaoslib.models import generate
 from chaoslib.models.generate import LatentGenerator
-from chaoslib.pipeline.files import sha256, whole_file, write
+from chaoslib.pipeline import arguments
+from chaoslib.pipeline.files import remove_abandoned, sha256, whole_file, write
 
 log = logging.getLogger(__name__)
 ONE_AT_A_TIME = threading.Lock()  # of the threads that change torch's number of threads
 
 WEIGHTS = Path(__file__).parent / "weights"  # of the published run, seed 0: for sampling alone, in half precision
+EARLIER = "_scenarios.json"  # a sidecar that older versions wrote inside the folder, where polars took it for a shard
+ELSE = "choose another folder, or delete this file and its scenarios"
 
 
 def read_weights() -> dict:
     """What `weights.json` says of the shipped models: where each comes from, its hashes, and the law of the VIX."""
-    return json.loads((WEIGHTS / "weights.json").read_text())
+    return json.loads((WEIGHTS / "weights.json").read_text(encoding="utf-8"))
 
 
 @functools.cache
@@ -63,17 +67,19 @@ def draw(vix: float, n: int = 5_000, days: int = 50, seed: int = 0, *, model: st
         one before by a fitted law (`vix.VIXLaw`): experimental, see notebook 11
     model : `cond_norm`, or `cond_start`, both told the VIX before the window
     The first n scenarios of a larger set with the same arguments are these n. Raises ValueError for a model that is told
-    the VIX at the window's end, or none.
+    the VIX at the window's end, or none, and for an argument that is not what it must be.
     """
-    generator = ready(vix, n=n, days=days, model=model)
-    return np.concatenate(list(chunks(generator, vix, n=n, days=days, seed=seed)))
+    generator = ready(vix, n=n, days=days, seed=seed, model=model)
+    return np.concatenate(list(chunks(generator, vix, n=int(n), days=int(days), seed=int(seed))))
 
 
-def ready(vix: float, *, n: int, days: int, model: str) -> LatentGenerator:
+def ready(vix: float, *, n: int, days: int, seed: int, model: str) -> LatentGenerator:
     """The shipped generator, after every check of what is asked of it; raises ValueError."""
+    for name, value, least in (("n", n, 1), ("days", days, 1), ("seed", seed, 0)):
+        arguments.whole(name, value, least=least)
+    if not isinstance(model, str):
+        raise ValueError(f"model is {arguments.shown(model)}: give its name, cond_norm or cond_start")
     generator = require_forecaster(published(model), model)
-    if not all(isinstance(each, int | np.integer) and each > 0 for each in (n, days)):
-        raise ValueError(f"n is {n} and days is {days}: ask for at least one scenario of one day, in whole numbers")
     if np.ndim(vix) != 0:
         raise ValueError("vix is one number for a set of scenarios: call once for each level")
     generator.resolve_vix(vix, 1, within_reach=True)
@@ -141,31 +147,39 @@ def to_parquet(
 ) -> Path:
     """Write what `draw` gives as Parquet shards, `shard` rows each: scenario (from 0), day_1 ... day_<days>; bounded memory.
 
-    Returns the sidecar `_scenarios.json`, which says what was asked of which weights and names every shard with its
-    sha256; readers of Parquet folders pass over it. A call that was interrupted goes on where it stopped when repeated,
-    and a shard that is not the one that was written is written again. Raises ValueError when the folder holds another set.
+    folder : of this set alone. It holds nothing but shards, so whatever reads a folder of Parquet files reads it
+    Returns the sidecar, `<folder>.json` beside the folder. It says what was asked of which weights, as the metadata of
+    every shard do under `scenarios`, and names every shard with its sha256. A call that was interrupted goes on where it
+    stopped when repeated, and a shard that is not the one that was written is written again; so does a set that an earlier
+    version began, with its sidecar inside, which is moved.
+    Raises ValueError when the folder holds another set, and when the sidecar is damaged.
     """
-    if shard < generate.CHUNK or shard % generate.CHUNK:
-        raise ValueError(f"shard is {shard}: use a multiple of {generate.CHUNK}")
-    generator, folder, shipped = ready(vix, n=n, days=days, model=model), Path(folder), read_weights()
-    request = {"vix": float(vix), "n": int(n), "days": int(days), "seed": int(seed), "model": model, "shard": int(shard)}
+    if not arguments.is_whole(shard) or shard < generate.CHUNK or shard % generate.CHUNK:
+        raise ValueError(f"shard is {arguments.shown(shard)}: use a multiple of {generate.CHUNK}, in whole numbers")
+    folder, sidecar = places(folder)
+    generator, shipped = ready(vix, n=n, days=days, seed=seed, model=model), read_weights()
+    n, days, seed, shard = (int(each) for each in (n, days, seed, shard))  # numpy's integers are no JSON
+    request = {"vix": float(vix), "n": n, "days": days, "seed": seed, "model": model, "shard": shard}
     chained = days > generator.scaler.seq_len
     request |= {"weights": shipped["models"][model], "vix_law": shipped["vix_law"] if chained else None}
     request |= {"extrapolated": bool(generator.condition.extrapolated(np.array([vix]))[0])}
     request |= {"experimental": chained, "unit": "daily log-returns, fractions"}
     request |= {"device": str(generator.device), "sampler": generator.sampler, "steps": generator.steps}
     request |= {name: importlib.metadata.version(name) for name in ("chaoslib", "torch", "numpy")}
-    sidecar = folder / "_scenarios.json"
-    if not sidecar.exists():
-        if any(folder.glob("scenarios-*.parquet")):
-            raise ValueError(f"{folder} holds scenarios that no {sidecar.name} describes: choose an empty folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        write(sidecar, request | {"finished_utc": None, "files": {}})
-    written = json.loads(sidecar.read_text())
+    before = folder / EARLIER if (folder / EARLIER).exists() and not sidecar.exists() else sidecar
+    if not before.exists() and any(folder.glob("scenarios-*.parquet")):
+        raise ValueError(f"{folder} holds scenarios that no {sidecar.name} beside it describes: choose an empty folder")
+    written = read_sidecar(before) if before.exists() else request | {"finished_utc": None, "files": {}}
     if other := [key for key in request if written.get(key) != request[key]]:
-        raise ValueError(f"{folder} holds scenarios with another {', '.join(other)}: choose an empty folder")
+        raise ValueError(f"{before} describes scenarios with another {', '.join(other)}: {ELSE}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if before.exists():
+        before.replace(sidecar)
+    else:
+        write(sidecar, written)
     done, finished = written["files"], written["finished_utc"]
     paths = [folder / f"scenarios-{first // shard:05d}.parquet" for first in range(0, n, shard)]
+    remove_abandoned([sidecar, *paths])
     for number, path in enumerate(tqdm(paths, disable=not progress, desc="writing", unit="shard")):
         if not path.exists() or done.get(path.name) != sha256(path):
             write_shard(path, generator, range(number * shard, min(n, (number + 1) * shard)), request)
@@ -176,9 +190,33 @@ def to_parquet(
     return sidecar
 
 
+def places(folder: Path | str) -> tuple[Path, Path]:
+    """The folder of a set, and its sidecar; raises ValueError for what cannot be such a folder."""
+    if not isinstance(folder, str | os.PathLike) or not str(folder):
+        raise ValueError(f"folder is {arguments.shown(folder)}: give the path of a folder, which need not exist")
+    folder = Path(folder)
+    if folder.name in ("", ".."):  # of `.`, say
+        folder = folder.resolve()
+    if not folder.name or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"folder is {folder}: give the path of a folder of its own, which need not exist")
+    return folder, folder.with_name(f"{folder.name}.json")
+
+
+def read_sidecar(path: Path) -> dict:
+    """What a sidecar says; raises ValueError for a file that is none, or was cut off."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(written["files"], dict) and isinstance(written["finished_utc"], str | None):
+            return written
+    except (ValueError, LookupError, TypeError):  # no JSON, not in UTF-8, or JSON of something else
+        pass
+    raise ValueError(f"{path} was cut off or describes no scenarios: {ELSE}")
+
+
 def write_shard(path: Path, generator: LatentGenerator, rows: range, request: dict) -> None:
-    """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk."""
-    schema = pa.schema([("scenario", pa.int64()), *((f"day_{day}", pa.float32()) for day in range(1, request["days"] + 1))])
+    """One Parquet file of the scenarios whose numbers are `rows`, a row group a chunk, with the request as metadata."""
+    days = [(f"day_{day}", pa.float32()) for day in range(1, request["days"] + 1)]
+    schema = pa.schema([("scenario", pa.int64()), *days], metadata={"scenarios": json.dumps(request)})
     parts = chunks(generator, request["vix"], n=rows.stop, days=request["days"], seed=request["seed"], first=rows.start)
     with whole_file(path) as partial, parquet.ParquetWriter(partial, schema) as writer:
         first = rows.start

@@ -131,7 +131,7 @@ def test_a_normalised_vae_is_probed_alike_at_every_level_of_the_vix(conditional_
 
 
 def test_a_conditional_vae_is_not_probed_without_its_vix(conditional_vae, toy_vix_windows, toy_vix):
-    with pytest.raises(ValueError, match="conditional on the VIX at the window's start"):
+    with pytest.raises(ValueError, match="needs the VIX at the window's start"):
         probe.probe_vae(conditional_vae, toy_vix_windows, toy_vix)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pandas as pd
 import publish
 import pytest
 import torch
-from pyarrow import parquet
+from pyarrow import dataset, parquet
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
@@ -43,12 +44,32 @@ REFUSED = [  # arguments that differ from a good request, and what is said
     ({"vix": float("nan")}, "give index points, which are positive"),
 ]
 NOTHING_ASKED = [
-    ({"n": 0}, "n is 0 .* ask for at least one scenario of one day"),
-    ({"n": -5}, "n is -5 .* ask for at least one scenario"),
-    ({"days": 0}, "days is 0: ask for at least one scenario of one day"),
-    ({"n": 2.5}, "n is 2.5 .* in whole numbers"),
-    ({"days": 7.0}, "days is 7.0: .* in whole numbers"),
+    ({"n": 0}, "n is 0: give a whole number of 1 or more"),
+    ({"n": -5}, "n is -5: give a whole number of 1 or more"),
+    ({"n": 2.5}, "n is 2.5: give a whole number of 1 or more"),
+    ({"n": True}, "n is True: give a whole number of 1 or more"),
+    ({"n": "5"}, "n is '5': give a whole number of 1 or more"),
+    ({"n": None}, "n is None: give a whole number of 1 or more"),
+    ({"days": 0}, "days is 0: give a whole number of 1 or more"),
+    ({"days": 7.0}, "days is 7.0: give a whole number of 1 or more"),
+    ({"days": "10"}, "days is '10': give a whole number of 1 or more"),
+    ({"days": True}, "days is True: give a whole number of 1 or more"),
+    ({"seed": -1}, "seed is -1: give a whole number of 0 or more"),
+    ({"seed": 1.5}, "seed is 1.5: give a whole number of 0 or more"),
+    ({"seed": True}, "seed is True: give a whole number of 0 or more"),
+    ({"seed": "1"}, "seed is '1': give a whole number of 0 or more"),
+    ({"seed": None}, "seed is None: give a whole number of 0 or more"),
+    ({"seed": [1, 2]}, r"seed is \[1, 2\]: give a whole number of 0 or more"),
+    ({"vix": "45"}, "vix is '45': give index points as numbers, such as 45"),
+    ({"vix": np.array("45")}, "vix is array.*: give index points as numbers"),
+    ({"vix": True}, "vix is True: give index points as numbers, such as 45"),
+    ({"vix": {}}, "vix is {}: give index points as numbers, such as 45"),
+    ({"vix": 45 + 0j}, r"vix is \(45\+0j\): give index points as numbers"),
+    ({"vix": None}, "vix is None, but this model needs the VIX at the window's start: give index points"),
+    ({"vix": float("inf")}, "VIX inf is out of reach"),
     ({"vix": np.array([20.0, 30.0])}, "vix is one number for a set of scenarios: call once for each level"),
+    ({"model": None}, "model is None: give its name, cond_norm or cond_start"),
+    ({"model": ["cond_norm"]}, r"model is \['cond_norm'\]: give its name, cond_norm or cond_start"),
 ]
 
 
@@ -240,8 +261,18 @@ def stored(folder: Path, **changed) -> dict:
     return json.loads(scenarios.to_parquet(folder, **ASKED | changed).read_text())
 
 
+def beside(folder: Path) -> Path:
+    """The sidecar of a set."""
+    return folder.parent / f"{folder.name}.json"
+
+
 def held(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """All files of a set: its shards and its sidecar."""
+    return {path.name: path.read_bytes() for path in (*folder.iterdir(), beside(folder)) if path.exists()}
+
+
+def shards_of(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in held(folder).items() if name.endswith(".parquet")}
 
 
 def table_of(folder: Path) -> pd.DataFrame:
@@ -263,7 +294,8 @@ def test_shards_end_to_end_are_the_scenarios(small, tmp_path, changed, sizes):
     request = {key: value for key, value in (ASKED | changed).items() if key != "shard"}
     shards = sorted((tmp_path / "set").glob("*.parquet"))
     assert [parquet.read_metadata(path).num_rows for path in shards] == sizes
-    assert {path.name for path in (tmp_path / "set").iterdir()} == {"_scenarios.json", *(path.name for path in shards)}
+    assert {*(tmp_path / "set").iterdir()} == {*shards}  # some readers pass over nothing else
+    assert {path.name for path in tmp_path.iterdir()} == {"set", "set.json"}
     table = table_of(tmp_path / "set")
     assert list(table.columns) == ["scenario", *(f"day_{day}" for day in range(1, request["days"] + 1))]
     assert table["scenario"].dtype == np.int64
@@ -305,7 +337,7 @@ def test_a_chained_set_is_bound_to_the_law_of_the_vix_and_says_so(small, elsewhe
     known["vix_law"]["vol"] += 0.1
     (elsewhere / "weights.json").write_text(json.dumps(known))
     stored(tmp_path / "short")
-    with pytest.raises(ValueError, match="holds scenarios with another vix_law"):
+    with pytest.raises(ValueError, match="describes scenarios with another vix_law"):
         stored(tmp_path / "long", days=51)
 
 
@@ -324,11 +356,9 @@ def test_a_missing_shard_is_made_again_and_no_other(small, tmp_path):
     ages = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path != lost}
     lost.unlink()
     sidecar = stored(folder)
-    assert {name: content for name, content in held(folder).items() if name != "_scenarios.json"} == {
-        name: content for name, content in before.items() if name != "_scenarios.json"
-    }
+    assert shards_of(folder) == {name: content for name, content in before.items() if name.endswith(".parquet")}
     assert {name: (folder / name).stat().st_mtime_ns for name in ages} == ages
-    assert sidecar["files"] == json.loads(before["_scenarios.json"])["files"]
+    assert sidecar["files"] == json.loads(before["set.json"])["files"]
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3, 4])
@@ -349,15 +379,13 @@ def test_an_interrupted_call_leaves_whole_shards_and_goes_on_when_repeated(small
             stored(tmp_path / "set", n=75, shard=40)
     left = held(tmp_path / "set")
     complete = (fails_at - 1) // 2
-    assert set(left) == {"_scenarios.json", *(f"scenarios-{k:05d}.parquet" for k in range(complete))}
-    sidecar = json.loads(left["_scenarios.json"])
+    assert set(left) == {"set.json", *(f"scenarios-{k:05d}.parquet" for k in range(complete))}
+    sidecar = json.loads(left["set.json"])
     assert sidecar["finished_utc"] is None  # it does not claim to be finished
-    assert set(sidecar["files"]) == set(left) - {"_scenarios.json"}
+    assert set(sidecar["files"]) == set(left) - {"set.json"}
     stored(tmp_path / "set", n=75, shard=40)
-    whole, repeated = held(tmp_path / "whole"), held(tmp_path / "set")
-    assert set(repeated) == set(whole)
-    assert all(repeated[name] == whole[name] for name in whole if name != "_scenarios.json")
-    sidecar, expected = (json.loads(each.pop("_scenarios.json")) for each in (repeated, whole))
+    assert shards_of(tmp_path / "set") == shards_of(tmp_path / "whole")
+    sidecar, expected = (json.loads(beside(tmp_path / name).read_text()) for name in ("set", "whole"))
     assert sidecar.pop("finished_utc")
     assert expected.pop("finished_utc")
     assert sidecar == expected
@@ -366,7 +394,7 @@ def test_an_interrupted_call_leaves_whole_shards_and_goes_on_when_repeated(small
 def test_a_finished_set_is_not_made_again_and_says_when_it_was_finished(small, tmp_path, monkeypatch):
     folder = tmp_path / "set"
     long_ago = stored(folder) | {"finished_utc": "2020-01-01T00:00:00+00:00"}
-    (folder / "_scenarios.json").write_text(json.dumps(long_ago))
+    beside(folder).write_text(json.dumps(long_ago))
     before = held(folder)
     with monkeypatch.context() as patch:
         patch.setattr(scenarios, "write_shard", lambda *_: pytest.fail("made again"))
@@ -386,7 +414,9 @@ def test_a_folder_with_another_set_is_refused_and_left_as_it_is(small, tmp_path,
     stored(folder)
     (folder / "scenarios-00002.parquet").unlink()  # nor is an unfinished one finished as another
     before = held(folder)
-    with pytest.raises(ValueError, match=f"holds scenarios with another {next(iter(changed))}.*: choose an empty folder"):
+    with pytest.raises(
+        ValueError, match=rf"set\.json describes scenarios with another {next(iter(changed))}.*: choose another"
+    ):
         stored(folder, **changed)
     assert held(folder) == before
 
@@ -395,16 +425,16 @@ def test_a_folder_with_another_set_is_refused_and_left_as_it_is(small, tmp_path,
 def test_a_set_of_other_weights_or_versions_is_another_set(small, tmp_path, name):
     folder = tmp_path / "set"
     sidecar = stored(folder)
-    (folder / "_scenarios.json").write_text(json.dumps(sidecar | {name: "0.1"}))
+    beside(folder).write_text(json.dumps(sidecar | {name: "0.1"}))
     before = held(folder)
-    with pytest.raises(ValueError, match=f"holds scenarios with another {name}"):
+    with pytest.raises(ValueError, match=f"describes scenarios with another {name}"):
         stored(folder)
     assert held(folder) == before
 
 
-@pytest.mark.parametrize("shard", [0, -1000, 1, 500, 999, 1500])
+@pytest.mark.parametrize("shard", [0, -1000, 1, 500, 999, 1500, 1000.0, 2.5, True, "1000", None])
 def test_a_shard_is_a_multiple_of_the_chunk(tmp_path, shard):
-    with pytest.raises(ValueError, match=f"shard is {shard}: use a multiple of 1000"):
+    with pytest.raises(ValueError, match=f"shard is {shard!r}: use a multiple of 1000, in whole numbers"):
         stored(tmp_path / "set", shard=shard)
     assert not (tmp_path / "set").exists()
 
@@ -439,15 +469,140 @@ def test_a_shard_that_was_changed_is_not_declared_right(small, tmp_path):
 def test_shards_that_no_sidecar_describes_are_not_taken_over(small, tmp_path):
     folder = tmp_path / "set"
     stored(folder)
-    (folder / "_scenarios.json").unlink()
+    beside(folder).unlink()
     before = held(folder)
-    with pytest.raises(ValueError, match=r"holds scenarios that no _scenarios\.json describes: choose an empty folder"):
+    with pytest.raises(ValueError, match=r"holds scenarios that no set\.json beside it describes: choose an empty folder"):
         stored(folder, vix=60.0)
     assert held(folder) == before
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b'{"vix": 25.0, "n', b"null", b"3", b"[1, 2]", b"{}", b'{"name": "mine"}', b'{"vix": "\xe9"}',
+        b'{"files": [], "finished_utc": null}', b'{"files": {}, "finished_utc": 5}',
+    ],
+)  # fmt: skip
+def test_a_damaged_sidecar_is_named_and_nothing_is_touched(small, tmp_path, content):
+    folder = tmp_path / "set"
+    stored(folder)
+    (folder / "scenarios-00001.parquet").unlink()
+    beside(folder).write_bytes(content)
+    before = held(folder)
+    message = (
+        r"set\.json was cut off or describes no scenarios: choose another folder, or delete this file and its scenarios"
+    )
+    with pytest.raises(ValueError, match=message) as fault:
+        stored(folder)
+    assert "\n" not in str(fault.value)
+    assert held(folder) == before
+
+
+def test_a_shard_alone_says_what_was_asked(small, tmp_path):
+    sidecar = stored(tmp_path / "set")
+    shards = sorted((tmp_path / "set").glob("*.parquet"))
+    elsewhere = Path(shutil.copy(shards[1], tmp_path / "alone.parquet"))
+    said = json.loads(parquet.read_schema(elsewhere).metadata[b"scenarios"])
+    assert said == {key: value for key, value in sidecar.items() if key not in ("files", "finished_utc")}
+    assert (said["vix"], said["seed"], said["model"], said["unit"]) == (25.0, 6, "cond_norm", "daily log-returns, fractions")
+    assert said["weights"]["source_sha256"]
+    frame = pd.read_parquet(elsewhere)
+    assert list(frame.columns) == ["scenario", "day_1", "day_2", "day_3"]
+    assert list(frame["scenario"]) == [*range(20, 40)]
+
+
+def test_equal_requests_make_equal_files(small, tmp_path, monkeypatch):
+    stored(tmp_path / "one")
+    later = types.SimpleNamespace(now=lambda _: datetime(2040, 1, 1, tzinfo=UTC))
+    monkeypatch.setattr(scenarios, "datetime", later)
+    assert stored(tmp_path / "deep" / "other")["finished_utc"].startswith("2040")
+    assert shards_of(tmp_path / "one") == shards_of(tmp_path / "deep" / "other")
+
+
+def test_a_folder_of_shards_is_one_table(small, tmp_path):
+    stored(tmp_path / "set")
+    frame = pd.read_parquet(tmp_path / "set")
+    np.testing.assert_array_equal(frame["scenario"], np.arange(50))
+    assert dataset.dataset(tmp_path / "set").count_rows() == 50
+
+
+@pytest.mark.parametrize("lost", [[], ["scenarios-00001.parquet"]], ids=["finished", "cut off"])
+def test_a_set_with_its_sidecar_inside_goes_on_with_it_beside(small, tmp_path, lost):
+    """As an earlier version wrote it, whose shards had no metadata."""
+    folder = tmp_path / "set"
+    stored(folder)
+    whole, sidecar = shards_of(folder), json.loads(beside(folder).read_text())
+    for path in folder.glob("*.parquet"):
+        parquet.write_table(parquet.read_table(path).replace_schema_metadata(None), path)
+    plain = shards_of(folder)
+    known = {path.name: files.sha256(path) for path in folder.glob("*.parquet") if path.name not in lost}
+    beside(folder).unlink()
+    files.write(folder / "_scenarios.json", sidecar | {"files": known, "finished_utc": None if lost else "2020-01-01"})
+    for name in lost:
+        (folder / name).unlink()
+    before = held(folder)
+    with pytest.raises(ValueError, match=r"_scenarios\.json describes scenarios with another vix: choose another folder"):
+        stored(folder, vix=26.0)
+    assert held(folder) == before
+    stored(folder)
+    assert shards_of(folder) == {name: (whole if name in lost else plain)[name] for name in plain}
+    assert held(folder).keys() == {"set.json", *plain}
+    assert len(pd.read_parquet(folder)) == 50
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_call_left_is_removed_and_nothing_else(small, tmp_path, dead):
+    folder = tmp_path / "set"
+    stored(folder)
+    (folder / "scenarios-00002.parquet").unlink()
+    left = [folder / f".scenarios-0000{k}.parquet.{process}.partial" for k in (1, 2) for process in (dead, os.getpid())]
+    left.append(tmp_path / f".set.json.{dead}.partial")
+    others = [folder / f".scenarios-00001.parquet.{os.getppid()}.partial", tmp_path / f".set.json.{os.getppid()}.partial"]
+    others += [folder / f".mine.parquet.{dead}.partial", tmp_path / f".other.json.{dead}.partial", folder / ".notes.partial"]
+    for path in (*left, *others):
+        path.write_bytes(b"half")
+    with pytest.raises(ValueError, match="another seed"):
+        stored(folder, seed=7)
+    assert all(path.exists() for path in (*left, *others))
+    stored(folder)
+    assert not any(path.exists() for path in left)
+    assert all(path.read_bytes() == b"half" for path in others)
+
+
+@pytest.mark.parametrize("folder", [None, 45, "", b"set", ["set"]], ids=repr)
+def test_a_folder_is_a_path(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^folder is .*: give the path of a folder"):
+        scenarios.to_parquet(folder, **ASKED | {"shard": 1000})
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_is_no_file_and_not_the_root(tmp_path):
+    (tmp_path / "set").write_text("mine")
+    for folder in (tmp_path / "set", Path(tmp_path.anchor)):
+        with pytest.raises(ValueError, match=r"^folder is .*: give the path of a folder of its own, which need not exist"):
+            stored(folder, shard=1000)
+    assert (tmp_path / "set").read_text() == "mine"
+
+
+@pytest.mark.parametrize("here", [".", "../set", "deep/.."])
+def test_the_working_directory_may_be_the_folder(small, tmp_path, monkeypatch, here):
+    (tmp_path / "set/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "set")
+    assert scenarios.to_parquet(here, **ASKED | {"n": 5}).samefile(tmp_path / "set.json")
+    assert [path.name for path in Path.cwd().glob("*.parquet")] == ["scenarios-00000.parquet"]
+
+
 def test_whole_numbers_of_numpy_are_whole_numbers(small, tmp_path):
-    sidecar = stored(tmp_path / "set", n=np.int64(50), seed=np.int64(6))
+    asked = {"n": np.int64(50), "seed": np.uint8(6), "days": np.int16(3), "shard": np.int32(20), "vix": np.float32(25)}
+    sidecar = stored(tmp_path / "set", **asked)
     assert sidecar["files"] == stored(tmp_path / "plain")["files"]
 
 
@@ -479,8 +634,7 @@ def test_chunks_made_side_by_side_are_those_made_one_after_another(small, tmp_pa
     threads(workers)
     np.testing.assert_array_equal(scenarios.draw(25, **options), alone)
     stored(tmp_path / "beside", **options)
-    one, other = (held(tmp_path / name) for name in ("alone", "beside"))
-    assert all(one[name] == other[name] for name in one if name.endswith(".parquet"))
+    assert shards_of(tmp_path / "alone") == shards_of(tmp_path / "beside")
 
 
 def test_the_first_chunk_does_not_wait_for_the_others(small, monkeypatch):
