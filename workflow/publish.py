@@ -66,7 +66,7 @@ def finished_nodes(run_dir: Path, seeds: list[int]) -> dict[tuple[str, int], art
 
 def read_cost(run_dir: Path, place: str) -> dict:
     """Seconds and megabytes of a stage, as `stage.py` wrote them down."""
-    cost = json.loads((run_dir / "logs" / f"{place}.json").read_text())
+    cost = json.loads((run_dir / "logs" / f"{place}.json").read_text(encoding="utf-8"))
     return {name: cost[name] for name in ("seconds", "peak_rss_mb")}
 
 
@@ -175,7 +175,7 @@ def publish_weights(finished: dict[tuple[str, int], artefacts.Artefact], seed: i
         source = finished[node, seed].folder
         decoders = {key: value for key, value in load_file(source / "model.safetensors").items() if "encoder" not in key}
         tensors = {key: value if key.startswith("latents.") else value.half() for key, value in decoders.items()}
-        shapes = json.loads((source / "model.json").read_text()) | {"sampler": "dpm", "steps": 25}
+        shapes = json.loads((source / "model.json").read_text(encoding="utf-8")) | {"sampler": "dpm", "steps": 25}
         (to / name).mkdir(parents=True, exist_ok=True)
         contents = {"model.json": shapes, "model.safetensors": tensors}
         for file, content in contents.items():
@@ -261,8 +261,8 @@ def publish_notebooks(
     to.mkdir(exist_ok=True)
     places = {stages.place(node, seed): node for node, _ in finished}
     for place, node in places.items():
-        executed = (run_dir / "logs" / f"{place}.ipynb").read_text()
-        source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text()
+        executed = (run_dir / "logs" / f"{place}.ipynb").read_text(encoding="utf-8")
+        source = (ROOT / "notebooks" / f"{stages.stage_of(node)}.ipynb").read_text(encoding="utf-8")
         files.write(to / f"{node}.ipynb", clean_notebook(executed, source, node, run_dir, shown))
     for path in to.glob("*.ipynb"):
         if path.stem not in places.values():

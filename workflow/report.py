@@ -339,8 +339,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("published", type=Path, help="folder with tables/ and run_metadata.json")
     folder = parser.parse_args(arguments).published
     tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("tables/*.csv"))}
-    (folder / "REPORT.md").write_text(report(tables))
-    (folder / "run_metadata.md").write_text(metadata_page(json.loads((folder / "run_metadata.json").read_text())))
+    (folder / "REPORT.md").write_text(report(tables), encoding="utf-8")
+    (folder / "run_metadata.md").write_text(
+        metadata_page(json.loads((folder / "run_metadata.json").read_text(encoding="utf-8"))), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ PREAMBLE = r"""% Written by workflow/typeset.py: every figure and table of one r
 
 def print_tables(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
     """{chapter: {name: LaTeX}} of every printed table whose published tables are there."""
-    captions = yaml.safe_load((ROOT / "workflow/printed.yaml").read_text())
+    captions = yaml.safe_load((ROOT / "workflow/printed.yaml").read_text(encoding="utf-8"))
     made: dict[str, dict[str, str]] = {}
     for chapter, makers in CHAPTERS.items():
         for make in makers:
@@ -114,7 +114,7 @@ def section(chapter: str, figures: list[str]) -> tuple[str, list[str]]:
     """The heading of a chapter and its figures in the order of its notebook; "" is what no chapter makes."""
     if not chapter:
         return "The workflow", sorted(figures)
-    (notebook,) = (path.read_text() for path in (ROOT / "notebooks").glob(f"{chapter}_*.ipynb"))
+    (notebook,) = (path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob(f"{chapter}_*.ipynb"))
 
     def place(name: str) -> int:
         while name and name not in notebook:
@@ -155,7 +155,11 @@ def main(arguments: list[str] | None = None) -> None:
     folder = parser.parse_args(arguments).published
     tables = {path.stem: pd.read_csv(path) for path in sorted(folder.glob("tables/*.csv"))}
     made, known = print_tables(tables), folder / "captions.json"
-    captions = {name: text for name, text in (json.loads(known.read_text()) if known.exists() else {}).items() if text}
+    captions = {
+        name: text
+        for name, text in (json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}).items()
+        if text
+    }
     if lost := sorted({letter for text in captions.values() for letter in text if tex(letter) == "?" != letter}):
         logging.warning("captions have letters that pdfLaTeX may lack, add them to floats.SIGNS: %s", " ".join(lost))
     written = {f"tables/{name}.tex": text for texts in made.values() for name, text in texts.items()}

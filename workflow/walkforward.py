@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--params", type=json.loads, default={}, help="JSON of params that differ from params/walkforward.yaml"
     )
     options = parser.parse_args(arguments)
-    params = yaml.safe_load((ROOT / "params/walkforward.yaml").read_text()) | options.params
+    params = yaml.safe_load((ROOT / "params/walkforward.yaml").read_text(encoding="utf-8")) | options.params
     if options.command == "gather":
         gather(options.to, options.files, params)
         return

@@ -43,7 +43,7 @@ def save_data(figure: Figure, path: Path) -> None:
 
 def read_data(path: Path) -> tuple[str, dict[str, object]]:
     """Name of the drawing function and its arguments, of what `save_data` wrote at `path` without suffix."""
-    described = json.loads(path.with_name(f"{path.name}.json").read_text())
+    described = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
     with np.load(path.with_name(f"{path.name}.npz"), allow_pickle=False) as archive:
         arrays = dict(archive)
     return described["function"], {key: restored(value, arrays) for key, value in described["arguments"].items()}

@@ -82,7 +82,7 @@ def told(prices: pd.DataFrame, rows: int, calendar: str) -> str:
 
 def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:
     """One index of the shipped snapshot. Raises DataError when the file is not the one its provenance describes."""
-    provenance = json.loads((SNAPSHOT / "provenance.json").read_text())
+    provenance = json.loads((SNAPSHOT / "provenance.json").read_text(encoding="utf-8"))
     if files.sha256(SNAPSHOT / "closes.csv") != provenance["sha256"]:
         raise DataError("snapshot/closes.csv was changed: restore it with `python -m chaoslib.market.snapshot.rebuild`")
     column, _ = SYMBOLS[dataset]
@@ -114,7 +114,7 @@ def read_yahoo(
     table, sidecar = yahoo_files(dataset, start, end, cache=cache)
     folder = table.parent
     if table.exists() and sidecar.exists() and not again:
-        provenance = json.loads(sidecar.read_text())
+        provenance = json.loads(sidecar.read_text(encoding="utf-8"))
         if files.sha256(table) != provenance["sha256"]:
             raise DataError(f"{table} is not the file that {sidecar.name} describes: delete both and run again")
         log.info("Yahoo answer of %s read from %s", provenance["fetched_utc"], table)

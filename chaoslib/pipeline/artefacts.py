@@ -36,7 +36,7 @@ def subject(params: dict, bases: list[Path]) -> dict:
     params : of the stage; bases : run folders in which the history may lie
     """
     histories = (base / "01_data/data.json" for base in bases)
-    known = (json.loads(path.read_text())["dataset"] for path in histories if path.exists())
+    known = (json.loads(path.read_text(encoding="utf-8"))["dataset"] for path in histories if path.exists())
     seeds = params.get("SEEDS") or ([params["SEED"]] if "SEED" in params else [])
     is_small = params.get("SHORT") or Path(params.get("RUN_DIR", "")).parent.name == "quick"
     dataset = Path(params.get("DATASET") or next(known, "")).name
@@ -51,15 +51,17 @@ class Artefact:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        lines = (folder / SUMS).read_text().splitlines()
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         self.sums = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
         computed = sorted(line for line in lines if not line.split("  ", 1)[1].startswith(DRAWN))
         self.digest = hashlib.sha256("\n".join(computed).encode()).hexdigest()
-        self.meta = json.loads((folder / "meta.json").read_text())
+        self.meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
 
     def verify(self) -> None:
         """Raise StaleArtefact unless every file is the one that the run wrote."""
-        recorded = (self.folder / META_SUM).read_text().split("  ")[0] if (self.folder / META_SUM).exists() else ""
+        recorded = (
+            (self.folder / META_SUM).read_text(encoding="utf-8").split("  ")[0] if (self.folder / META_SUM).exists() else ""
+        )
         for name, expected in (self.meta["outputs"] | {"meta.json": recorded}).items():
             path = self.folder / name
             if self.sums.get(name, recorded) != expected or not path.exists() or sha256(path) != expected:
@@ -81,4 +83,4 @@ class Artefact:
 
     def json(self, name: str) -> dict:
         """Content of a .json file."""
-        return json.loads((self.folder / name).read_text())
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))

@@ -37,13 +37,13 @@ def library_hash(notebook: Path, package: Path) -> str:
 
 def script_hash(script: Path, start: str, package: Path) -> str:
     """The same for one function of a script, with all of the script that it calls."""
-    definitions = reached(script.read_text(), package, source=script.name, start=start)
+    definitions = reached(script.read_text(encoding="utf-8"), package, source=script.name, start=start)
     return hashlib.sha256(repr(definitions).encode()).hexdigest()
 
 
 def code_of(notebook: Path) -> str:
     """The code cells of a notebook as one program."""
-    cells = json.loads(notebook.read_text())["cells"]
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
@@ -101,7 +101,9 @@ def library(package: Path) -> dict[str, "Definitions"]:
 @functools.lru_cache(maxsize=256)
 def definitions_of(path: Path, changed: int, name: str, modules: frozenset[str]) -> "Definitions":
     """A module, parsed once as long as its file stands."""
-    return Definitions(path.read_text(), name, modules, name.split(".")[0], folder=path.name == "__init__.py")
+    return Definitions(
+        path.read_text(encoding="utf-8"), name, modules, name.split(".")[0], folder=path.name == "__init__.py"
+    )
 
 
 def parse(code: str, source: str) -> ast.Module:
@@ -133,6 +135,10 @@ class Silent(ast.NodeTransformer):
 
     def visit_Assert(self, node):
         return ast.Assert(self.visit(node.test))
+
+    def visit_Call(self, node):
+        node.keywords = [each for each in node.keywords if ast.unparse(each) != "encoding='utf-8'"]  # the usual one
+        return self.generic_visit(node)
 
 
 class Definitions:

@@ -21,7 +21,7 @@ def refresh(path: Path) -> None:
     """
 
     def git(*arguments: str) -> str:
-        result = subprocess.run(["git", *arguments], cwd=path.parent, capture_output=True, text=True)
+        result = subprocess.run(["git", *arguments], cwd=path.parent, capture_output=True, encoding="utf-8")
         return "" if result.returncode else result.stdout
 
     with one_at_a_time:

@@ -120,6 +120,7 @@ def test_comments_docstrings_messages_and_drawing_change_no_stage(copy):
     before = hashes(copy)
     for path in (copy / "chaoslib").rglob("*.py"):
         text = re.sub(r'(:\n +""")', r"\1Edited. ", path.read_text()) + "# edited\n"
+        text = re.sub(r'(, )?encoding="utf-8"', "", text)
         text = re.sub(r'(log\.(?:info|warning)\(f?")', r"\1edited ", text)
         path.write_text(re.sub(r'(raise \w+\(f?")', r"\1edited ", text))
     for path in (copy / "chaoslib/figures").glob("*.py"):
@@ -215,6 +216,16 @@ def test_a_call_of_something_else_named_log_counts(library):
     assert reruns.reached(code, library) == before
     path.write_text(path.read_text().replace("log.append(x)", "log.append(2 * x)"))
     assert reruns.reached(code, library) != before
+
+
+def test_text_in_another_encoding_counts(library):
+    path = library / "market/two.py"
+    path.write_text("def g(x):\n    return x.read_text()\n")
+    code = "from chaoslib.market import two\ntwo.g"
+    before = reruns.reached(code, library)
+    for name, is_as_before in (("utf-8", True), ("latin-1", False)):
+        path.write_text(f"def g(x):\n    return x.read_text(encoding='{name}')\n")
+        assert (reruns.reached(code, library) == before) == is_as_before
 
 
 def test_a_block_around_definitions_counts_once_its_module_is_reached(library):

@@ -43,7 +43,7 @@ def write_page(site: Site, page: str, title: str, template: str = "text", **cont
     html = made.render(title=title, page=page, to=lambda target: relative(target, page), aside=aside, **content)
     path = site.to / page
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html)
+    path.write_text(html, encoding="utf-8")
 
 
 def copy_files(site: Site) -> None:
@@ -67,7 +67,7 @@ def copy_files(site: Site) -> None:
 
 
 def write_index(site: Site, stages: dict[str, list[str]]) -> None:
-    readme = (site.root / "README.md").read_text()
+    readme = (site.root / "README.md").read_text(encoding="utf-8")
     opening = readme.split("\n## ")[0].partition("\n")[2]
     parts = {"opening": opening, "verdict": section(readme, "The verdict"), "limits": section(readme, "Limits")}
     after = section(readme, "Read it").rpartition("|\n")[2]
@@ -80,7 +80,10 @@ def guide_titles(site: Site) -> dict[str, str]:
     """Guide -> its heading, in the order of the menu."""
     names = sorted(path.stem for path in (site.root / "guides").glob("*.md"))
     names = [*(name for name in GUIDES if name in names), *(name for name in names if name not in GUIDES)]
-    return {name: (site.root / f"guides/{name}.md").read_text().splitlines()[0].removeprefix("# ") for name in names}
+    return {
+        name: (site.root / f"guides/{name}.md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        for name in names
+    }
 
 
 def write_chapters(site: Site, stages: dict[str, list[str]]) -> None:
@@ -111,7 +114,7 @@ def write_texts(site: Site) -> None:
 
 
 def write_text(site: Site, source: str, page: str) -> None:
-    text, headings = (site.root / source).read_text(), []
+    text, headings = (site.root / source).read_text(encoding="utf-8"), []
     if source.endswith(".md"):
         html = render(text, site, source, page, headings)
         write_page(site, page, text.splitlines()[0].removeprefix("# "), html=html, headings=headings)

@@ -62,7 +62,7 @@ def figure_names(source: str, variant: str) -> list[str]:
 
 def drawn(site: Site, node: str) -> list[str]:
     """Names of all figures of an executed notebook, in the order in which it draws them."""
-    cells = json.loads((site.executed / f"{node}.ipynb").read_text())["cells"]
+    cells = json.loads((site.executed / f"{node}.ipynb").read_text(encoding="utf-8"))["cells"]
     variant = variant_of(cells)
     return [name for cell in cells for name in figure_names("".join(cell["source"]), variant)]
 

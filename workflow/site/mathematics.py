@@ -34,7 +34,7 @@ def set_pages(folder: Path) -> int:
 
     Each page gets the outlines of the letters that it uses once. Raises ValueError for a formula that MathJax refuses.
     """
-    pages = {path: path.read_text() for path in sorted(folder.rglob("*.html"))}
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.html"))}
     formulas = {(found["tex"], bool(found["display"])) for text in pages.values() for found in FORMULA.finditer(text)}
     drawn, outlines = typeset(sorted(formulas))
     count = 0
@@ -44,7 +44,7 @@ def set_pages(folder: Path) -> int:
         letters = "".join(f'<path id="{name}" d="{outlines[name]}"/>' for name in used)
         store = f'<svg class="letters" aria-hidden="true" width="0" height="0"><defs>{letters}</defs></svg>'
         if number:
-            path.write_text(text.replace("</main>", f"{store}\n</main>"))
+            path.write_text(text.replace("</main>", f"{store}\n</main>"), encoding="utf-8")
         count += number
     return count
 
@@ -56,7 +56,7 @@ def typeset(formulas: list[tuple[str, bool]]) -> tuple[dict[tuple[str, bool], st
     drawn, outlines = {}, {}
     with MiniRacer() as engine:
         for part in PARTS:
-            engine.eval(scripts[part].locate().read_text())
+            engine.eval(scripts[part].locate().read_text(encoding="utf-8"))
         engine.eval(PROGRAM)
         for tex, display in formulas:
             try:

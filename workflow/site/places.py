@@ -100,7 +100,7 @@ def citation_key(text: str) -> str:
 
 
 def bibliography_keys(site: Site) -> set[str]:
-    return set(re.findall(r"^@\w+\{(\w+),", (site.root / "guides/references.bib").read_text(), flags=re.M))
+    return set(re.findall(r"^@\w+\{(\w+),", (site.root / "guides/references.bib").read_text(encoding="utf-8"), flags=re.M))
 
 
 def default_variants(site: Site) -> dict[str, str]:
@@ -110,7 +110,7 @@ def default_variants(site: Site) -> dict[str, str]:
 
 def contents(site: Site) -> list[dict[str, str]]:
     """README's table of chapters: stage, node, title and question of each. Raises LookupError when it has none."""
-    readme = (site.root / "README.md").read_text()
+    readme = (site.root / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \[(.+?)\]\(notebooks/executed/([\w.]+)\.ipynb\) \| (.+?) \|$", readme, flags=re.M)
     if not rows:
         raise LookupError("README.md has no table of links to notebooks/executed")
@@ -128,7 +128,9 @@ def section(markdown: str, title: str) -> str:
 def captions(site: Site) -> dict[str, str]:
     """Caption of each published figure, in Markdown; empty when the run published none."""
     paths = [folder / "captions.json" for folder in (site.figures, site.root / "figures/walkforward")]
-    return {name: text for path in paths if path.exists() for name, text in json.loads(path.read_text()).items()}
+    return {
+        name: text for path in paths if path.exists() for name, text in json.loads(path.read_text(encoding="utf-8")).items()
+    }
 
 
 def alternative(name: str, caption: str) -> str:

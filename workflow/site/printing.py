@@ -37,14 +37,16 @@ def print_chapter(site: Site, stages: dict[str, list[str]], chapter: str, varian
     program, page, to = browser(), site.to / f"chapters/{node}.html", site.to / f"pdf/{node}.pdf"
     to.parent.mkdir(exist_ok=True)
     # a copy beside the page, whose pictures do not wait until they are scrolled to and whose answers are open
-    text = page.read_text().replace(' loading="lazy"', "")
+    text = page.read_text(encoding="utf-8").replace(' loading="lazy"', "")
     text = re.sub(r'<details( class="[^"]*")?>', r"<details\1 open>", text)
     with tempfile.NamedTemporaryFile("w", suffix=".html", dir=page.parent, prefix=".", encoding="utf-8") as copy:
         copy.write(text)
         copy.flush()
         with tempfile.TemporaryDirectory() as profile:
             command = [program, *FLAGS, f"--user-data-dir={profile}", f"--print-to-pdf={to.resolve()}"]
-            answer = subprocess.run([*command, Path(copy.name).resolve().as_uri()], capture_output=True, text=True)
+            answer = subprocess.run(
+                [*command, Path(copy.name).resolve().as_uri()], capture_output=True, encoding="utf-8", errors="replace"
+            )
     if answer.returncode or not to.exists():
         sys.exit(f"{program} printed nothing: {answer.stderr.strip()[-500:]}")
     log.info("%s", to)

@@ -21,7 +21,7 @@ def tables(site: Site) -> list[dict]:
     told, found = told_rows(site), []
     for folder in (site.figures, site.root / "figures/walkforward"):
         for path in sorted(folder.glob("tables/*.csv")):
-            with path.open() as file:
+            with path.open(encoding="utf-8") as file:
                 head, *rows = csv.reader(file)
             found.append(
                 {
@@ -55,7 +55,7 @@ def is_numeric(text: str) -> bool:
 
 def told_rows(site: Site) -> dict[str, dict[str, str]]:
     """Table -> chapter, `row` and `words` of guides/tables.md, as Markdown."""
-    text = (site.root / "guides/tables.md").read_text()
+    text = (site.root / "guides/tables.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (.+?) \| (.+?) \|$", text, flags=re.M)
     return {name: {"chapter": chapter, "row": row, "words": words} for name, chapter, row, words in rows}
 
@@ -102,7 +102,7 @@ def figure(name: str, folder: Path, caption: str, site: Site) -> dict:
 def tex_of(name: str, folder: Path) -> str:
     """Lines for a paper that show a figure with its caption, where captions.tex has one."""
     path = folder / "captions.tex"
-    caption = dict(CAPTION.findall(path.read_text())).get(name, "") if path.exists() else ""
+    caption = dict(CAPTION.findall(path.read_text(encoding="utf-8"))).get(name, "") if path.exists() else ""
     return rf"""\begin{{figure}}
   \centering
   \includegraphics[width=\textwidth]{{figures/{folder.name}/{name}.pdf}}
@@ -114,7 +114,7 @@ def tex_of(name: str, folder: Path) -> str:
 
 def bibliography(site: Site) -> list[dict[str, str]]:
     """Entries of references.bib in the order of their keys, as HTML with the key."""
-    text = (site.root / "guides/references.bib").read_text()
+    text = (site.root / "guides/references.bib").read_text(encoding="utf-8")
     entries = re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", text, flags=re.M | re.S)
     fields = {key: dict(re.findall(r"^\s*(\w+) = \{?(.*?)\}?,?$", body, flags=re.M)) for key, body in sorted(entries)}
     return [{"key": key, "html": entry(fields[key])} for key in fields]
