@@ -42,7 +42,10 @@ def published_tables(revision: str) -> tuple[dict[str, str], dict]:
 
 def git(*arguments: str) -> str:
     """What git answers. Raises ValueError, with its words, when it cannot."""
-    result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    try:
+        result = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"the published tables are read from git, which cannot be started: {error}") from error
     if result.returncode:
         raise ValueError(f"the published tables are read from git: {result.stderr.strip()}")
     return result.stdout
@@ -57,7 +60,7 @@ def tables_of_run(run_dir: Path) -> tuple[dict[str, str], dict[str, dict]]:
         names = [name for name in artefact.sums if name.startswith("tables/") and name.endswith(".csv")]
         if names:
             artefact.verify()
-        texts |= {Path(name).stem: (artefact.folder / name).read_text() for name in names}
+        texts |= {Path(name).stem: (artefact.folder / name).read_text(encoding="utf-8") for name in names}
     if not texts:
         raise artefacts.MissingArtefact(f"no table in {run_dir}: `make reproduce` makes the run, `RUNS=` says where it is")
     return texts, metas

@@ -64,6 +64,14 @@ def test_meta_records_what_was_read_and_made(repository):
     assert {"versions", "device", "seconds", "finished_utc", "git", "threads"} <= meta.keys()
 
 
+def test_results_are_saved_where_there_is_no_git(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository))
+    run = saved("01_data", {"a.json": {}})
+    artefact = artefacts.Artefact(run.folder)
+    artefact.verify()
+    assert artefact.meta["git"] == "unknown"
+
+
 def test_a_run_that_fails_while_writing_leaves_no_complete_folder(repository):
     run = saved("01_data", {"a.json": {"v": 1}})
     with pytest.raises(ValueError, match="Out of range float"):
