@@ -24,7 +24,7 @@ PYTHON  ?= python3
 PROFILE ?= paper
 DATASET ?= sp500_logret
 SOURCE  ?= snapshot
-CORES   ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+CORES   ?= $(shell unset OMP_NUM_THREADS OMP_THREAD_LIMIT; nproc 2>/dev/null || getconf _NPROCESSORS_ONLN || echo 1)
 # Of the history: first and last day as 2000-01-03, exchange (XNYS, XTKS, 24/7; none: any day), largest daily log-move.
 START   ?=
 END     ?=
@@ -52,8 +52,19 @@ AGAINST ?= HEAD
 TORCH_INDEX ?=
 
 BIN  := .venv/bin
+
+# Text is UTF-8 whatever the locale.
+export PYTHONUTF8 := 1
+export PYTHONIOENCODING := utf-8
+
+# Where the home cannot be written, as in many containers, caches go into the environment; nor need the user have a name.
+ifeq ($(shell test -w "$$HOME" && echo yes),)
+export HOME := $(CURDIR)/.venv/home
+export LOGNAME ?= nobody
+endif
+
 q     = '$(subst ','\'',$(1))'
-FLOW  = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
+FLOW  = $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workflow/profiles/default \
         --directory $(call q,$(RUNS)) --cores $(call q,$(CORES)) $(2) --config profile=$(call q,$(1)) \
         dataset=$(call q,$(DATASET)) source=$(call q,$(SOURCE)) runs=$(call q,$(RUNS)) seeds=$(call q,$(SEEDS)) \
         start=$(call q,$(START)) end=$(call q,$(END)) calendar=$(call q,$(CALENDAR)) max_move=$(call q,$(MAX_MOVE)) --

@@ -45,15 +45,17 @@ class Workflow:
         """Places that a call would run, and rules that have none."""
         dry = self.call("--dry-run", "--quiet", "host", *flags, **config)
         assert dry.returncode == 0, dry.stderr + dry.stdout
-        text = dry.stdout + dry.stderr
-        places = {
-            line.strip().removesuffix(": started").split()[-1] for line in text.splitlines() if line.endswith(": started")
-        }
-        return places | {rule for rule in ("publish", "yahoo") if f"rule {rule}:" in text}
+        return places_in(dry.stdout + dry.stderr)
 
     def tables(self) -> dict[str, str]:
         paths = self.published.glob("tables/*.csv")
         return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def places_in(text: str) -> set[str]:
+    """Places that a dry run names, and rules that have none."""
+    started = [line.strip().removesuffix(": started") for line in text.splitlines() if line.endswith(": started")]
+    return {line.split()[-1] for line in started} | {rule for rule in ("publish", "yahoo") if f"rule {rule}:" in text}
 
 
 @contextmanager

@@ -7,13 +7,17 @@ is read, leaves such a result as it was, an edit of params does not.
 import base64
 import gzip
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import publish
 import pytest
-from project import Workflow, edited
+from project import Workflow, edited, places_in
 
 from chaoslib import figures
 from chaoslib.pipeline import artefacts, runs, stages
@@ -263,6 +267,28 @@ def test_two_stages_may_not_publish_one_name(tmp_path):
     made = {(n, 0): finished(tmp_path, n, {"tables/a.csv": TIMINGS}) for n in ("09_evaluation", "10_scorecard")}
     with pytest.raises(ValueError, match=r"would both be published as tables/a\.csv"):
         publish.published_files(made, 0)
+
+
+def test_snakemake_alone_plans_what_make_quick_does_and_runs_it_on_a_bare_machine(root, tmp_path):
+    """README's command without make, where there is no git, no activated environment, no home, and letters are ASCII."""
+    (flags,) = re.findall(r"^\.venv/bin/snakemake (.*?) +#", (root / "README.md").read_text(encoding="utf-8"), flags=re.M)
+    noted = Noted(root, tmp_path)
+    papermill = noted.folder / "papermill/__main__.py"
+    papermill.write_text(papermill.read_text() + 'print("checked \\N{GREEK SMALL LETTER SIGMA}")\n')
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/bash").symlink_to(shutil.which("bash"))
+    environment = {"PATH": str(tmp_path / "bin"), "HOME": f"{os.devnull}/home", "PYTHONPATH": str(noted.folder)}
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+
+    def call(*more: str) -> str:
+        command = [sys.executable, "-m", "snakemake", *flags.split(), *more]
+        result = subprocess.run(command, cwd=noted.folder, env=environment, capture_output=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return (result.stdout + result.stderr).decode()
+
+    assert places_in(call("--dry-run", "--quiet", "host")) == noted.planned()
+    assert "  01_data: checked σ\n" in call("--", "check")
+    assert artefacts.Artefact(noted.run_dir / "01_data").meta["git"] == "unknown"
 
 
 @pytest.fixture
