@@ -2,6 +2,8 @@
 
 import functools
 import json
+import logging
+import re
 import shutil
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +22,7 @@ from yfinance.data import SingletonMeta
 from chaoslib.market import data
 from chaoslib.market.data import DataError
 from chaoslib.market.snapshot import rebuild
+from chaoslib.pipeline import runs
 
 SPANS = {
     "sp500_logret": ("1990-01-02", "2022-12-28"),
@@ -349,6 +352,19 @@ def test_every_attempt_asks_yahoo_again(ask, yahoo, fault):
     assert first_and_last(prices) == (START, END)
     assert len(yahoo.pauses) == 2
     assert {request["pauses"] for request in yahoo.requests} == {0, 1, 2}
+
+
+def test_a_notebook_says_a_retry_before_it_waits_for_it(ask, yahoo, monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger("chaoslib"), "handlers", [])
+    runs.show_progress()
+    said = []
+    monkeypatch.setattr(data.time, "sleep", lambda _: said.append(capsys.readouterr().out))
+    yahoo.fault = "429"
+    with pytest.raises(DataError):
+        ask(tries=3, wait=20.0)
+    assert len(said) == 2
+    for attempt, text in enumerate(said, start=1):
+        assert re.fullmatch(rf"\^GSPC: YFRateLimitError: .*; attempt {attempt} of 3, next in \d+ s\n", text)
 
 
 def test_waits_grow_and_none_follows_the_last_attempt(ask, yahoo):
