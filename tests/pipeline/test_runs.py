@@ -42,7 +42,9 @@ def test_every_format_comes_back_as_it_was(repository):
     run = saved("01_data", content | {"sub/e.safetensors": {"w": torch.ones(2)}, "sub/f.tex": "text"})
     artefact = opened("02_windows").load("01_data")
     assert artefact.folder == run.folder
-    assert all(np.array_equal(artefact.arrays("a.npz")[key], value) for key, value in arrays.items())
+    kept = artefact.arrays("a.npz")
+    assert list(kept) == list(arrays)  # an older numpy would keep savez's options beside them
+    assert all(np.array_equal(kept[key], value) for key, value in arrays.items())
     assert artefact.json("b.json") == {"k": [1, "two"]}
     assert artefact.table("c.csv")["close"].tolist() == [1.5]
     pd.testing.assert_frame_equal(artefact.table("d.parquet"), frame)
