@@ -40,9 +40,9 @@ UNDER = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 4.4
 @styled(
     """Losses of the autoencoder and of the supervisor in the phases before the contest (a), and in the joint phase their
     errors with that of the moments (b) and the two sides of the contest (c), where the dashed lines are the losses of a
-    discriminator that tells nothing apart and of its generator. d is the distance of samples to the training windows,
-    lower is nearer, at each check of the joint phase; the ring marks the state that was kept. Losses near the dashed
-    lines do not say that the samples are good: d decides. The model is of {seed}."""
+    discriminator that tells nothing apart (upper) and of its generator (lower). d is the distance of samples to the
+    training windows, lower is nearer, at each check of the joint phase; the ring marks the state that was kept. Losses
+    near the dashed lines do not say that the samples are good: d decides. The model is of {seed}."""
 )
 def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Figure:
     """Losses of the three phases, and the distance to train at each check of the joint one; the kept state is ringed.
@@ -51,9 +51,10 @@ def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Fi
     """
     figure, axes = canvas(1, 4, width=TWO_COLUMNS, height=2.6)
     for axis, (title, (phases, terms)) in zip(axes, PANELS.items(), strict=False):
-        for (name, label), colour in zip(terms.items(), LOSS_COLOURS, strict=False):
+        for name, label in terms.items():
             rows = history[history["phase"].isin(phases) & history[name].notna()]
-            axis.plot(rows["epoch"], rows[name], color=colour, linewidth=0.9, label=label, zorder=-len(axis.lines))
+            look = {"color": LOSS_COLOURS[name], "linewidth": 0.9, "label": label}
+            axis.plot(rows["epoch"], rows[name], zorder=-len(axis.lines), **look)
         axis.set_title(title)
     for axis in axes[:2]:
         axis.set_yscale("log")
@@ -62,10 +63,11 @@ def timegan_history(history: pd.DataFrame, *, undecided: dict[str, float]) -> Fi
         axes[2].axhline(level, color="black", linestyle="--", linewidth=0.6, label="" if number else "undecided")
     checks = history[history["distance"].notna()]
     chosen = checks.loc[checks["distance"].idxmin()]
-    axes[3].plot(checks["epoch"], checks["distance"], color="black", linewidth=0.9, marker=".", label="lower is nearer")
+    axes[3].plot(checks["epoch"], checks["distance"], color="black", linewidth=0.9, marker=".", label="at a check")
     axes[3].plot(chosen["epoch"], chosen["distance"], "o", markersize=8, fillstyle="none", color="black", label="kept")
     axes[3].set_title("distance to train")
-    axes[0].set_ylabel("loss")
+    axes[0].set_ylabel("loss (log scale)")
+    axes[3].set_ylabel("lower is nearer")
     for axis in axes[2:]:
         axis.set_ylim(0, 1.08 * axis.get_ylim()[1])
     for axis in axes:

@@ -169,8 +169,9 @@ def calibration(rows: pd.DataFrame) -> Figure:
 
 @styled(
     """Real windows (black) and those of conditional latent diffusion at each VIX (columns): density of daily log-returns on
-    a logarithmic scale, above, and autocorrelation function (ACF) of their absolute values, below. A right model lies on the
-    black lines, which are rough where real windows are few. Trained models are of {seed}.""",
+    a logarithmic scale, above, and autocorrelation function (ACF) of their absolute values, below. A right model lies on
+    the black lines, which are rough where real windows are few and reach the ground where a bin has no day. Trained
+    models are of {seed}.""",
     letters=False,
 )
 def conditional_laws(generated: dict[float, np.ndarray], real: dict[float, np.ndarray]) -> Figure:
@@ -244,7 +245,7 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
     """
     figure, (left, right) = canvas(1, 2, width=TWO_COLUMNS, height=2.6)
     style = {"marker": "o", "markersize": 3}
-    left.plot(dial["guidance"], PERCENT * dial["coverage"], color=COLOURS["cond_ldm"], label="coverage", **style)
+    left.plot(dial["guidance"], PERCENT * dial["coverage"], color="black", **style)
     left.axhline(90, color="black", linewidth=0.8, linestyle=":", label="90 %, right")
     left.set_title("inside the central 90 %", loc="left")
     left.set_ylabel("share of training windows (%)")
@@ -257,8 +258,8 @@ def guidance_dial(dial: pd.DataFrame) -> Figure:
     for axis in (left, right):
         axis.set_xticks(dial["guidance"])
         axis.set_xlabel("guidance w (1: not amplified)")
-    handles = [line for axis in (left, right) for line in axis.lines]
-    legend_below(figure, handles, [line.get_label() for line in handles], ncols=6)
+    (handles, labels), (more, names) = left.get_legend_handles_labels(), right.get_legend_handles_labels()
+    legend_below(figure, handles + more, labels + names, ncols=6)
     return figure
 
 

@@ -67,7 +67,6 @@ def losses(axis: Axes, samples: dict[str, np.ndarray]) -> None:
     for model, sample in samples.items():
         inside = np.clip(PERCENT * sample, edges[0], edges[-1])
         shares = PERCENT * np.histogram(inside, bins=edges)[0] / len(sample)
-        axis.stairs(shares, edges, color=COLOURS[model], fill=True, alpha=BAND)
         axis.stairs(shares, edges, color=COLOURS[model], label=LABELS[model])
     axis.set_xlabel("loss (% of value)\nmore is worse →")
     axis.set_ylabel("share of scenarios (%)")

@@ -92,7 +92,14 @@ DECODER_COLOURS = {
     "cond_norm": "#7F6F1E",
     "stress": "#7FB3BD",
 }
-LOSS_COLOURS = ("#4A2F1C", "#96735C", "#CFA98F")  # terms of a loss of TimeGAN, in order: browns of their own
+LOSS_COLOURS = {  # of TimeGAN: errors in browns, sides of the contest in yellows that no model has
+    "reconstruction": "#4A2F1C",
+    "supervised": "#96735C",
+    "moments": "#CFA98F",
+    "discriminator": "#5C5410",
+    "adversarial": "#A89A1E",
+    "adversarial_early": "#DDD37A",
+}
 SEQUENTIAL, DIVERGING = "cividis", "vlag"  # maps of a size, and of a size with a middle
 RANKS = {"calm": 0.05, "typical": 0.5, "wild": 0.95}  # of windows, by their volatility among their own kind
 INDICES = {  # data set -> the index in words

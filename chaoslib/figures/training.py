@@ -42,7 +42,7 @@ def vae_history(history: pd.DataFrame) -> Figure:
     terms = {
         "likelihood": ("misfit", "$R$ per day (lower is better)"),
         "kl": ("KL divergence", "nats per window"),
-        "varmatch": ("variance mismatch", "lower is better"),
+        "varmatch": ("variance mismatch", "mismatch (lower is better)"),
     }
     figure, axes = canvas(1, 3, width=TWO_COLUMNS, height=2.2)
     for axis, (term, (title, unit)) in zip(axes, terms.items(), strict=True):
@@ -141,9 +141,10 @@ def latent_use(kl: np.ndarray, mu: np.ndarray) -> Figure:
 @styled(
     r"""The gate that a decoder has to pass. (a) Four statistics of decoded windows over those of the real ones, on training
     windows: hollow is the mean of decode($\mu$), without noise; filled is the sampled decode of a posterior draw, which
-    the gate reads; a cross is the same on validation windows. The grey bar holds what the gate allows. (b) How the
-    realised volatility of windows is distributed, real (black) and decoded with sampled days. A decoder that is right
-    has its filled points in the grey bars and its curve on the black one. Trained models are of {seed}."""
+    the gate reads; a cross is the same on validation windows. The grey bar holds what the gate allows, without an upper
+    limit for the last statistic, which is not taken of validation windows. (b) How the realised volatility of windows is
+    distributed, real (black) and decoded with sampled days. A decoder that is right has its filled points in the grey
+    bars and its curve on the black one. Trained models are of {seed}."""
 )
 def probe(
     rows: pd.DataFrame,
@@ -242,7 +243,7 @@ def diffusion_training(alpha_bar: np.ndarray, history: pd.DataFrame) -> Figure:
     for split, column, said in (("train", "loss", "running weights"), ("val", "val_loss", "averaged weights")):
         look = {"color": SPLIT_COLOURS[split], "linestyle": SPLIT_LINES[split], "label": f"{SPLITS[split]} ({said})"}
         right.plot(history["epoch"], history[column], **look)
-    right.set(xlabel="epoch", ylabel="lower is better", title="mean squared error of $v$")
+    right.set(xlabel="epoch", ylabel="error (lower is better)", title="mean squared error of $v$")
     (handles, labels), (more_handles, more_labels) = left.get_legend_handles_labels(), right.get_legend_handles_labels()
     legend_below(figure, handles + more_handles, labels + more_labels, ncols=4)
     return figure

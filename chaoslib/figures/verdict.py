@@ -92,8 +92,8 @@ GROUPS = {  # first metric of a group -> what the group is about
 @styled("""
     Distances from history of copies of history (bars) and of models (pins), a panel a fact. A pin in the pale band is
     no farther from history than 95 % of the copies, one left of the dashed line is nearer than the median copy; left is
-    better, and an arrow at the right end is a model beyond the axis, with its distance. Trained models are of {seeds},
-    by their mean distance.
+    better. The heights of pins keep them apart and mean nothing, and an arrow at the right end is a model beyond the
+    axis, with its distance. Trained models are of {seeds}, by their mean distance.
 """)
 def noise_floor(copies: pd.DataFrame, table: pd.DataFrame, models: list[str], *, shown: list[str]) -> Figure:
     """The yardstick itself: distances of copies of history to history, and where models stand among them.
@@ -246,6 +246,7 @@ def stylised_facts(samples: dict[str, np.ndarray], band: dict[str, np.ndarray]) 
         memory.plot(lags, metrics.pooled_acf(np.abs(windows)), **style)
         leverage.plot(lags[:10], metrics.leverage_by_lag(windows), **style)
         horizon.plot(days, [metrics.excess_kurtosis(metrics.horizon_returns(windows, n)) for n in days], marker=".", **style)
+    memory.set_xticks([1, 5, 10, 15, 20])
     horizon.set_xscale("log")
     horizon.set_xticks(days, [str(n) for n in days])
     horizon.minorticks_off()

@@ -737,7 +737,7 @@ def test_guidance_dial_shows_coverage_and_volatility_per_year():
     assert [line.get_label() for line in right.lines] == ["VIX 15", "VIX 20", "VIX 25", "VIX 30"]
     darker = [sum(to_rgb(line.get_color())) for line in right.lines]
     assert darker == sorted(darker, reverse=True)
-    assert legend_of(figures.guidance_dial(rows))[:2] == ["coverage", "90 %, right"]
+    assert legend_of(figures.guidance_dial(rows))[:1] == ["90 %, right"]
     assert not any(axis.get_legend() for axis in (left, right))  # on no data
     assert all("%" in axis.get_ylabel() for axis in (left, right))
     for line, vix in zip(right.lines, (15, 20, 25, 30), strict=True):
@@ -772,9 +772,9 @@ def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
         verdicts: [("joint", "discriminator"), ("joint", "adversarial"), ("joint", "adversarial_early")],
     }
     for axis, series in shown.items():
-        for line, (phase, name), colour in zip(axis.lines, series, figures.style.LOSS_COLOURS, strict=False):
+        for line, (phase, name) in zip(axis.lines, series, strict=False):
             np.testing.assert_array_equal(line.get_xydata(), rows.loc[rows["phase"] == phase, ["epoch", name]])
-            assert line.get_color() == colour  # no colour of a model
+            assert line.get_color() == figures.style.LOSS_COLOURS[name]
     assert [line.get_ydata()[0] for line in verdicts.lines[3:]] == list(UNDECIDED.values())
     for axis in (verdicts, checks):
         drawn = np.concatenate([line.get_ydata() for line in axis.lines])
@@ -785,7 +785,7 @@ def test_history_of_timegan_shows_each_phase_and_rings_the_state_that_is_kept():
     named = [[text.get_text() for text in axis.get_legend().get_texts()] for axis in figure.axes]
     assert named[0] == ["reconstruction", "supervisor"] == named[1][:2]
     assert named[2][-1] == "undecided" and len(named[2]) == 4
-    assert named[3] == ["lower is nearer", "kept"]
+    assert named[3] == ["at a check", "kept"]
 
 
 @pytest.mark.parametrize("name", ["timegan_history", "mode_collapse"])

@@ -48,7 +48,7 @@ PALETTES = {
     "models": style.COLOURS,
     "decoders": style.DECODER_COLOURS,
     "splits": style.SPLIT_COLOURS,
-    "losses": dict(enumerate(style.LOSS_COLOURS)),
+    "losses": style.LOSS_COLOURS,
 }
 HOSTILE = {  # what a reader's matplotlibrc may hold
     "text.usetex": True,
