@@ -29,6 +29,7 @@ class Workflow:
             "source": "snapshot",
             "runs": "runs",
             "seeds": "",
+            **dict.fromkeys(("start", "end", "calendar", "max_move"), ""),  # as make gives them
         } | config
         command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile", "--directory", "runs"]
         command += ["--workflow-profile", "workflow/profiles/default", "--cores", "2", *flags]

@@ -116,6 +116,19 @@ def test_artefacts_are_the_same_bytes_in_a_locale_without_their_letters(tmp_path
     assert (tmp_path / "b.csv").read_bytes() == f"{WORDS}\n{WORDS}\n".encode()
 
 
+def test_a_checkout_has_the_committed_bytes_where_git_turns_line_ends(root, checkout):
+    """Data and weights are hashed."""
+    hashed = ("chaoslib/market/snapshot/closes.csv", "chaoslib/stress/weights/cond_norm/model.json")
+    for name in (".gitattributes", *hashed):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_bytes((root / name).read_bytes())
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-qm", "data")
+    git(checkout, "-c", "core.autocrlf=true", "clone", "-q", str(checkout), str(checkout.parent / "clone"))
+    for name in hashed:
+        assert (checkout.parent / "clone" / name).read_bytes() == (root / name).read_bytes()
+
+
 def made(root, text: str, **environment: str) -> list[str]:
     """What make says of a line of shell, in an environment with these changes; those that are empty are left out."""
     given = {key: value for key, value in (os.environ | environment).items() if value}

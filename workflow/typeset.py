@@ -125,7 +125,7 @@ def section(chapter: str, figures: list[str]) -> tuple[str, list[str]]:
 
 
 def defined(name: str, caption: str) -> str:
-    return rf"\expandafter\def\csname caption:{name}\endcsname{{{tex(caption, marks=MARKS)}}}"
+    return rf"\expandafter\def\csname caption:{name}\endcsname{{{tex(caption, marks=MARKS)}}}%"
 
 
 def figure(name: str, has_caption: bool) -> str:
