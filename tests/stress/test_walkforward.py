@@ -375,7 +375,7 @@ class Noted(Workflow):
         printed = dry.stdout + dry.stderr
         assert dry.returncode == 0, printed
         refitted = sorted(map(int, re.findall(r"(\d{4}): models refitted", printed)))
-        return refitted, re.findall(r"walkforward\.py' (gather .*)", printed)
+        return refitted, re.findall(r"walkforward\.py (gather .*)", printed)
 
 
 @pytest.mark.end_to_end
@@ -399,7 +399,7 @@ def test_the_workflow_refits_each_year_once_and_again_when_its_models_change(roo
     assert after("chaoslib/market/snapshot/closes.csv", "2022-12-28,3783.22", "2022-12-28,3783.23") == every
     assert after("params/walkforward.yaml", "GRID: 16", "GRID: 17") == every
     names = " ".join(f"walkforward/{year}.npz" for year in every)
-    assert project.years() == (others, [f"gather '{project.folder / 'figures/walkforward'}' {names}"])
+    assert project.years() == (others, [f"gather {project.folder / 'figures/walkforward'} {names}"])
 
 
 @pytest.mark.end_to_end
