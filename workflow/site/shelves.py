@@ -13,7 +13,7 @@ from workflow.site.prose import render
 
 ACCENTS = {"\\'e": "é", "\\`e": "è", '\\"e': "ë", '\\"o': "ö", '\\"u': "ü", '\\"a': "ä"}
 THUMB = 480  # pixels across
-CAPTION = re.compile(r"\\csname caption:(\w+)\\endcsname\{(.*)\}$", re.M)  # a line of captions.tex
+CAPTION = re.compile(r"\\csname caption:(\w+)\\endcsname\{(.*)\}%?$", re.M)  # a line of captions.tex
 
 
 def tables(site: Site) -> list[dict]:
