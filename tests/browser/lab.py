@@ -223,7 +223,13 @@ def walk(pictures: Path, chapters: list[str], limit: float, run: Path | None) ->
             page.close()
         changed, until = True, time.monotonic() + 90  # the hook of the last save may still be at work
         while changed and time.monotonic() < until:
-            status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+            status = subprocess.run(
+                ["git", "--no-optional-locks", "status", "--porcelain"],
+                cwd=clone,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             changed = status.stdout.replace("?? .venv\n", "")
             time.sleep(1)
         print(f"git status after saving: {changed or 'nothing'}", flush=True)
