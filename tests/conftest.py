@@ -21,6 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SEQ_LEN = 10
 
 
+def pytest_configure():
+    """What make tells its recipes is not for the calls of make that tests make."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT

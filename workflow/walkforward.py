@@ -12,12 +12,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from chaoslib import figures
 from chaoslib.figures.files import SUFFIXES, export
 from chaoslib.market import data
-from chaoslib.pipeline import files, runs
+from chaoslib.pipeline import files, runs, settings
 from chaoslib.stress import backtest
 from chaoslib.stress.walkforward import MODELS, forecast_year
 
@@ -81,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--params", type=json.loads, default={}, help="JSON of params that differ from params/walkforward.yaml"
     )
     options = parser.parse_args(arguments)
-    params = yaml.safe_load((ROOT / "params/walkforward.yaml").read_text(encoding="utf-8")) | options.params
+    params = settings.read_yaml(ROOT / "params/walkforward.yaml") | options.params
     if options.command == "gather":
         gather(options.to, options.files, params)
         return

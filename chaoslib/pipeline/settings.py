@@ -60,6 +60,15 @@ class Parameter(NamedTuple):
         kind = {list: "a list of numbers", str: "a text"}.get(self.type, self.type.__name__)
         return f"{kind}, {self.allowed}" if self.allowed else kind
 
+    def read(self, text: str) -> object:
+        """The value that a text of the command line stands for; the text itself where it is none of the type."""
+        if self.type not in (int, float):
+            return text
+        try:
+            return self.type(text)
+        except ValueError:
+            return text
+
     def admits(self, value: object) -> bool:
         """Whether a value has the type and keeps the rule."""
         rule = RULE.fullmatch(self.allowed)

@@ -85,15 +85,26 @@ def check_plan(plan: dict[str, dict]) -> None:
 
     plan : node -> params, of every node
     """
-    claimed: dict[tuple, str] = {}
     for node, params in plan.items():
         check_node(node, params, plan)
-        if params.get("MODEL"):
+    claims(plan)
+
+
+def claims(plan: dict[str, dict]) -> dict[tuple[str, str], str]:
+    """(model, day of its VIX) -> node that samples it; the day is that of conditional models, which may share a name.
+
+    Raises ParamsError for two nodes of one key.
+    """
+    claimed: dict[tuple[str, str], str] = {}
+    for node, params in plan.items():
+        if model := params.get("MODEL"):
             vae = plan.get(params.get("VAE", ""), {})
-            key = params["MODEL"], params.get("VIX_AT", vae.get("VIX_AT", ""))
-            if key in claimed:
-                raise ParamsError(f"{node} and {claimed[key]} both claim the model name {key[0]}: give one another MODEL")
-            claimed[key] = node
+            anchor = params.get("VIX_AT", vae.get("VIX_AT", "")) if model.startswith(CONDITIONAL) else ""
+            if (model, anchor) in claimed:
+                other = claimed[model, anchor]
+                raise ParamsError(f"{node} and {other} both claim the model name {model}: give one another MODEL")
+            claimed[model, anchor] = node
+    return claimed
 
 
 def check_node(node: str, params: dict, plan: dict[str, dict]) -> None:
@@ -137,9 +148,4 @@ def expand(root: Path, value: str) -> list[str]:
 
 def samplers(root: Path) -> dict[str, str]:
     """Model name -> node that samples it, for every published params file with an unconditional `MODEL`."""
-    nodes_by_model = {}
-    for node, params in published(root).items():
-        model = params.get("MODEL", "")
-        if model and not model.startswith(CONDITIONAL):
-            nodes_by_model[model] = node
-    return nodes_by_model
+    return {model: node for (model, _), node in claims(published(root)).items() if not model.startswith(CONDITIONAL)}

@@ -293,6 +293,23 @@ def test_snakemake_alone_plans_what_make_quick_does_and_runs_it_on_a_bare_machin
     assert artefacts.Artefact(noted.run_dir / "01_data").meta["git"] == "unknown"
 
 
+@pytest.mark.parametrize("target", ["quick", "check", "walkforward"])
+def test_the_very_call_of_make_can_be_planned(root, tmp_path, target):
+    """Also with variables that are empty, which Snakemake does not read as an empty text."""
+    noted = Noted(root, tmp_path)
+    shutil.copy(root / "Makefile", noted.folder)
+    command = ["make", "-n", "-o", ".venv/installed", target]
+    recipe = subprocess.run(command, cwd=noted.folder, capture_output=True, text=True, check=True).stdout
+    call = recipe[recipe.index(".venv/bin/snakemake") :].replace(
+        ".venv/bin/snakemake", '"$SNAKEMAKE" -m snakemake -n --quiet host', 1
+    )
+    environment = noted.environment | {"SNAKEMAKE": sys.executable}
+    result = subprocess.run(["bash", "-c", call], cwd=noted.folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    if target == "quick":
+        assert places_in(result.stdout + result.stderr) == noted.planned("--forcerun", "publish")
+
+
 @pytest.fixture
 def drawn(tmp_path) -> artefacts.Artefact:
     """A stage that drew a figure, whose picture an older version of the code left."""

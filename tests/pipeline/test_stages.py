@@ -46,6 +46,13 @@ def test_adding_a_variant_is_adding_a_file(copy):
     assert "03_vae.small" in stages.upstream(copy, stages.merged_params(copy, "09_evaluation", "paper"))
 
 
+def test_two_nodes_may_not_claim_one_model(copy):
+    path = copy / "params/paper/03_vae.mse.yaml"
+    path.write_text(path.read_text().replace('MODEL: ""', "MODEL: vae_prior"))
+    with pytest.raises(settings.ParamsError, match="claim the model name vae_prior"):
+        stages.samplers(copy)
+
+
 def test_a_pattern_names_the_variants_that_begin_so(root):
     conditional = stages.expand(root, "06_diffusion.cond_*")
     assert set(conditional) == {f"06_diffusion.{name}" for name in ("cond_end", "cond_norm", "cond_start")}

@@ -445,6 +445,7 @@ def test_seeds_are_those_asked_for_else_those_of_the_profile(workflow, seeds, ex
         ({"seeds": "1,1"}, "SEEDS=1,1: give different whole numbers"),
         ({"start": "yesterday"}, "make: START is 'yesterday' (str) but must be a text, ISO date"),
         ({"end": "1999-12-31"}, "make: START must be before END"),
+        ({"max_move": "1.2.3"}, "make: MAX_MOVE is '1.2.3' (str) but must be float, in (0, 10]"),
         ({"max_move": "much"}, "make: MAX_MOVE is 'much' (str) but must be float, in (0, 10]"),
         ({"dataset": "nasdaq_logret", "target": "walkforward"}, "walkforward forecasts the shipped S&P 500"),
         ({"profile": "fast"}, "unknown profile 'fast': params/ holds paper, quick"),
