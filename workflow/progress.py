@@ -1,18 +1,24 @@
 """What of a notebook's output the console shows, line by line: progress.py TAG < output
 
-Progress as the notebooks print it, and from the first sign of an exception everything.
+Progress as the notebooks print it, and from the first sign of an exception everything, unless the stage was left out.
 """
 
 import re
 import sys
 
 PROGRESS = re.compile(
-    r"epoch |sampled |saved |checked |not training|unchanged|\d{4}: |Yahoo |.*; attempt \d+ of \d+, next in "
+    r"epoch |sampled |saved |checked |not training|unchanged|left out|a short history"
+    r"|\d{4}: |Yahoo |.*; attempt \d+ of \d+, next in "
 )
 FAILURE = re.compile(r".*Exception encountered|Traceback |[A-Za-z_.]+(Error|Exception):")
 
-failed = False
+failed: list[str] = []  # from the first sign on
 for line in sys.stdin:
-    failed = failed or bool(FAILURE.match(line))
-    if failed or PROGRESS.match(line):
+    if line.startswith("left out: "):
+        failed = []
+    if failed or FAILURE.match(line):
+        failed.append(line)
+    elif PROGRESS.match(line):
         print(f"  {sys.argv[1]}: {line}", end="", flush=True)
+for line in failed:
+    print(f"  {sys.argv[1]}: {line}", end="", flush=True)

@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from chaoslib.pipeline import artefacts, files, reruns, stages
+from chaoslib.pipeline import artefacts, files, reruns, runs, stages
 
 ROOT = Path(__file__).resolve().parents[1]
+CHECKS = ("AssertionError", "TooFewWindows", "LeftOut")  # raised by notebooks that find no fault with the machine
 
 
 def flags(options: argparse.Namespace) -> list[str]:
@@ -64,6 +65,27 @@ def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     return True
 
 
+def left_out(options: argparse.Namespace, attempt: Path, folder: Path) -> str:
+    """Why a side model cannot be made, which is written to its folder in its place; empty when something else went wrong.
+
+    What it can say is the check of its notebook that did not hold.
+    """
+    params = stages.merged_params(ROOT, stages.node_of(options.place), options.profile)
+    if not stages.is_side(params) or not attempt.exists():
+        return ""
+    cells = json.loads(attempt.read_text(encoding="utf-8"))["cells"]
+    errors = [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
+    why = next((error["evalue"] for error in errors if error["ename"] in CHECKS), "")
+    if why:
+        params |= {"RUN_DIR": options.run_dir, "SEED": stages.seed_of(options.place)}
+        run = runs.Run(stages.stage_of(stages.node_of(options.place)), params, ROOT)
+        run.folder, base = folder, folder.absolute().parents[options.place.count("/")]
+        read = [path.parent for path in options.inputs if path.name == artefacts.SUMS]
+        run.inputs = {str(path.relative_to(base)): artefacts.Artefact(path).digest for path in map(Path.absolute, read)}
+        run.save({artefacts.LEFT_OUT: {"why": why}})
+    return why
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("place", help="folder of the stage inside the run, such as seed0/03_vae.mse")
@@ -85,7 +107,9 @@ def main() -> int:
     attempt.parent.mkdir(parents=True, exist_ok=True)
     begun, started = time.time(), time.perf_counter()
     code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
-    if code:
+    if code and (why := left_out(options, attempt, folder)):
+        print(f"left out: {options.place}, as it cannot be made of this history: {why}", flush=True)
+    elif code:
         print(f"Exception encountered: see {attempt}", flush=True)
         return code
     attempt.replace(options.log)

@@ -39,6 +39,23 @@ def match_vix(vix: np.ndarray, target: float) -> tuple[np.ndarray, float]:
     return matched, width
 
 
+def within_reach(targets: Iterable[float], vix: np.ndarray, lowest: float, highest: float) -> list[float]:
+    """The targets from `lowest` to `highest`, or where fewer than two are, as many of the data's own: quantiles of VIX (N,).
+
+    A volatility index that never falls to 30, or one that never rises to 15, is asked for levels that it knows, in whole
+    points; those that round to one are one target. A single target in reach is kept when it is all that is asked for.
+    """
+    targets = [float(target) for target in targets]
+    inside = [target for target in targets if lowest <= target <= highest]
+    if len(inside) >= min(2, len(targets)):
+        return inside
+    own = np.round(np.quantile(vix, (np.arange(len(targets)) + 0.5) / len(targets)))
+    own = np.unique(own.clip(lowest, highest)).tolist()
+    asked, instead = (", ".join(f"{target:g}" for target in levels) for levels in (targets, own))
+    log.info("of VIX %s too few lie from %.1f to %.1f: asked for are %s", asked, lowest, highest, instead)
+    return own
+
+
 def returns_near(targets: Iterable[float], windows: np.ndarray, vix: np.ndarray, first_day: np.ndarray) -> pd.DataFrame:
     """What the windows (N, L) returned whose VIX (N,) lay near each target.
 
@@ -157,10 +174,11 @@ def sweep(
     """Every combination of the dials, n windows each, against the real windows within reach of the target (all splits).
 
     real, vix, first_day : as in `compare`
+    targets : VIX, index points; asked for are those of `within_reach`
     One run of the diffusion serves all amplitudes of a target and a w, and all share their noise.
     """
     rows, history = [], [part["all"] for part in (real, vix, first_day)]
-    targets, guidance = list(targets), list(guidance)
+    targets, guidance = within_reach(targets, vix["train"], *model.condition.reach), list(guidance)
     for target, w in itertools.product(targets, guidance):
         generator = torch.Generator().manual_seed(seed)
         z = model.sample_latents(n, vix=target, guidance=w, steps=steps, generator=generator)
@@ -184,7 +202,9 @@ def guidance_dial(
 
     levels : grid of VIX that spans vix, n windows at each. Columns guidance, coverage, volatility_<VIX>: the median
     over windows, per day.
+    shown : VIX, index points; those of `within_reach` of the grid
     """
+    shown = within_reach(shown, vix, levels[0], levels[-1])
     rows = []
     for w in guidance:
         grid = scoring.quantile_grid(

@@ -105,14 +105,18 @@ def fit_scaler(train: pd.DataFrame, *, seq_len: int) -> Scaler:
     return Scaler(seq_len, float(path.mean()), float(path.std()), float(log_vix.mean()), float(log_vix.std()))
 
 
+class TooFewWindows(ValueError):
+    """A history has fewer windows in stress than a model of stress alone needs."""
+
+
 def stress_subset(vix: np.ndarray, threshold: float, *, least: int = 0) -> np.ndarray:
     """Indices of the windows whose VIX (N,) stands at or above `threshold`.
 
-    Raises ValueError when there are fewer than `least`.
+    Raises TooFewWindows when there are fewer than `least`.
     """
     stressed = np.flatnonzero(vix >= threshold)
     if len(stressed) < least:
-        raise ValueError(
+        raise TooFewWindows(
             f"{len(stressed)} of {len(vix)} windows end at a VIX of {threshold:g} or more, {least} are needed: lower the "
             f"threshold (the highest VIX is {vix.max():.1f}) or bring a history with more stress"
         )

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 SUMS = "SHA256SUMS"  # written last: a folder that has it is complete
 META_SUM = "meta.json.sha256"  # apart from the others: meta.json holds times, so it differs from run to run
 DRAWN = ("figures/", "figdata/")  # follow from what a stage computed, so they are no part of its digest
+LEFT_OUT = "left_out.json"  # all that the folder of a side model holds that cannot be made of this history
 
 
 class MissingArtefact(FileNotFoundError):
     """An upstream artefact does not exist; the message names the notebook to run first."""
+
+
+class LeftOut(MissingArtefact):
+    """A side model that cannot be made of this history, and so was left out, is asked for."""
 
 
 class StaleArtefact(RuntimeError):
@@ -47,6 +52,7 @@ class Artefact:
     """The finished folder of one node.
 
     sums : file -> sha256, figures among them; digest : one hash of all that is computed, so of no figure and its data
+    left_out : why the node could not be made, where it was left out; else empty
     """
 
     def __init__(self, folder: Path):
@@ -56,6 +62,7 @@ class Artefact:
         computed = sorted(line for line in lines if not line.split("  ", 1)[1].startswith(DRAWN))
         self.digest = hashlib.sha256("\n".join(computed).encode()).hexdigest()
         self.meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        self.left_out = self.json(LEFT_OUT)["why"] if LEFT_OUT in self.sums else ""
 
     def verify(self) -> None:
         """Raise StaleArtefact unless every file is the one that the run wrote."""

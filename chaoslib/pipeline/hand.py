@@ -4,6 +4,8 @@ What was run by hand lies in runs/lab and is used by hand. Whatever else is need
 paper's or the quick one, never from both. Parts that do not belong together stop with the commands that mend it.
 """
 
+import csv
+import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from chaoslib.pipeline.artefacts import SUMS, Artefact
 
 LAB = "lab"
 FINISHED = ("paper/sp500_logret", "quick/sp500_logret")  # beside the lab, in order of preference
+PLENTY = 4000  # training windows for which small settings are meant
 
 
 class Gone(LookupError):
@@ -48,6 +51,30 @@ def settle(root: Path, stage: str, params: dict) -> tuple[dict[str, object], dic
     small = read("quick", named) if params.get("SHORT") else {}
     small = {key: value for key, value in small.items() if is_same(values.get(key), published.get(key))}
     return {key: value for key, value in of_variant.items() if not is_same(params.get(key), value)}, small
+
+
+def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[str, int]:
+    """EPOCHS, and WARMUP_EPOCHS, of a node at small settings on a short history: at most the paper's.
+
+    A history of fewer training windows than `PLENTY` is passed over more often, so that as many steps are taken on it.
+    bases : run folders in which its windows may lie. Empty when the reader chose EPOCHS, or there are plenty of windows.
+    """
+    small, published = (
+        settings.read_yaml(path) if (path := root / f"params/{profile}/{node}.yaml").exists() else {}
+        for profile in ("quick", "paper")
+    )
+    tables = [path for base in bases if (path := base / "02_windows/splits.csv").exists()]
+    if not tables or "EPOCHS" not in small or not is_same(params.get("EPOCHS"), small["EPOCHS"]):
+        return {}
+    with tables[0].open(encoding="utf-8", newline="") as file:
+        windows = next(int(row["n_windows"]) for row in csv.DictReader(file) if row["split"] == "train")
+    plenty, ours = (math.ceil(n / params["BATCH_SIZE"]) for n in (PLENTY, windows))
+    more = {
+        key: min(small[key] * plenty // ours, published[key])
+        for key in ("EPOCHS", "WARMUP_EPOCHS")
+        if key in small and is_same(params[key], small[key])
+    }
+    return {key: value for key, value in more.items() if value > params[key]}
 
 
 def is_same(one: object, other: object) -> bool:

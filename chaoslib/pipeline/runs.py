@@ -4,18 +4,26 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 import platform
 import shlex
 import shutil
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 from chaoslib.pipeline import hand, settings, stages
-from chaoslib.pipeline.artefacts import META_SUM, SUMS, Artefact, FigurePath, MissingArtefact, StaleArtefact, subject
+from chaoslib.pipeline.artefacts import (
+    META_SUM,
+    SUMS,
+    Artefact,
+    FigurePath,
+    LeftOut,
+    MissingArtefact,
+    StaleArtefact,
+    subject,
+)
 from chaoslib.pipeline.files import git_state, move_in, sha256, write
+from chaoslib.pipeline.machine import device, show_progress, thread_count, use_one_thread
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +51,11 @@ def start(stage: str, namespace: dict) -> "Run":
     run = Run(stage, params | of_variant | small, root)
     settings.check_together(run.params, source=f"{stage}.ipynb")
     stages.check_node(run.node, run.params, stages.published(root))
+    run.require_made()
+    if more := hand.more_passes(root, run.node, run.params, run.bases()):
+        run.params |= more
+        namespace.update(more)
+        log.info("a short history: %s", ", ".join(f"{key} {value}" for key, value in more.items()))
     if is_settled:
         return run
     if of_variant:
@@ -72,35 +85,6 @@ def project_root() -> Path:
     raise FileNotFoundError(f"no pyproject.toml with notebooks beside it at or above {here}: work inside the repository")
 
 
-def show_progress() -> None:
-    """Send the library's log messages to the notebook."""
-    logger = logging.getLogger("chaoslib")
-    logger.setLevel(logging.INFO)
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler(sys.stdout))
-
-
-def use_one_thread() -> None:
-    """Let torch, BLAS and OpenMP use one thread unless OMP_NUM_THREADS says otherwise, as the workflow does.
-
-    More threads slow such small networks down, on a busy machine many times over; and the same number gives the same bits.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        import torch
-        from threadpoolctl import threadpool_limits
-
-        os.environ["OMP_NUM_THREADS"] = "1"  # of libraries that are loaded later
-        threadpool_limits(1)
-        torch.set_num_threads(1)
-
-
-def device() -> str:
-    """ "cuda" when there is one, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class Run:
     """One execution of a notebook.
 
@@ -120,6 +104,7 @@ class Run:
         self.inputs: dict[str, str] = {}
         self.read: dict[str, tuple[str, dict[str, str]]] = {}  # place -> digest, and what it was made from
         self.known: dict[Path, dict[str, str]] = {}  # ancestries looked up before
+        self.reasons: dict[str, str] = {}  # of nodes: why they were left out, or nothing
         self.started = time.perf_counter()
         if self.writes:
             shutil.rmtree(self.folder / DRAWING, ignore_errors=True)  # of an attempt that failed
@@ -192,6 +177,8 @@ class Run:
         """
         place, artefact = stages.place(node, seed), Artefact(self.resolve(node, seed))
         artefact.verify()
+        if artefact.left_out:
+            raise LeftOut(f"{place} was left out, as it could not be made: {artefact.left_out}")
         base = artefact.folder.parents[place.count("/")]
         try:  # what was made by hand may be made from the finished run too
             origins = hand.ancestry(artefact, self.bases() if base == self.base else [base], self.known)
@@ -237,7 +224,9 @@ class Run:
         if faults:
             more = f" (and {len(faults) - 1} more do not fit)" if faults[1:] else ""
             raise StaleArtefact(self.how_to_mend(faults[0] + more, again))
-        left_out = set(stages.upstream(self.root, self.params)) - nodes
+        left_out = {
+            node for node in stages.upstream(self.root, self.params) if node not in nodes and not self.reasons.get(node)
+        }
         for base, read in where.items():
             log.info("read from %s: %s", base, ", ".join(read))
         if left_out:
@@ -247,7 +236,24 @@ class Run:
         """Nodes that a params value such as `03_vae.*` stands for; by hand those of them that were run, if any was."""
         nodes = stages.expand(self.root, value)
         done = [node for node in nodes if all(self.has(stages.place(node, seed)) for seed in self.seeds)]
-        return done if self.by_hand and settings.PATTERN.fullmatch(value) and done else nodes
+        nodes = done if self.by_hand and settings.PATTERN.fullmatch(value) and done else nodes
+        return [node for node in nodes if not self.why_left_out(node)]
+
+    def why_left_out(self, node: str) -> str:
+        """Why a side model could not be made on one of the seeds, said once; empty when it was made or was not run."""
+        if node not in self.reasons:
+            run = [seed for seed in self.seeds if self.has(stages.place(node, seed))]
+            whys = [Artefact(self.resolve(node, seed)).left_out for seed in run]
+            self.reasons[node] = next(filter(None, whys), "")
+            if self.reasons[node]:
+                log.info("left out: %s, %s", node, self.reasons[node])
+        return self.reasons[node]
+
+    def require_made(self) -> None:
+        """Raise LeftOut when a node that a parameter names alone was left out."""
+        for value in self.params.values():
+            if isinstance(value, str) and settings.NODE.fullmatch(value) and self.why_left_out(value):
+                raise LeftOut(f"{self.node} reads {value}, which was left out: {self.reasons[value]}")
 
     def finished(self) -> Artefact:
         """What an earlier execution of this very stage saved: for TRAIN = False."""
@@ -302,10 +308,3 @@ class Run:
             "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
             "git": git_state(self.root),
         }
-
-
-def thread_count() -> int:
-    """Threads that torch uses in this process."""
-    import torch
-
-    return torch.get_num_threads()

@@ -125,6 +125,14 @@ def check_node(node: str, params: dict, plan: dict[str, dict]) -> None:
         raise ParamsError(f"{node}: {params['VAE']} is told {told}, so give a MODEL that {must} {CONDITIONAL}, not {model}")
 
 
+def is_side(params: dict) -> bool:
+    """Whether a node is a model of stress alone, which is left out where a history has too little of it.
+
+    Nothing but the tables and figures that set models side by side needs one.
+    """
+    return params.get("STRESS_VIX", 0) > 0
+
+
 def upstream(root: Path, params: dict) -> list[str]:
     """Nodes that a stage reads, from the values of its params. Raises ParamsError for a node that does not exist."""
     reads = set()
