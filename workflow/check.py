@@ -29,7 +29,7 @@ def notices(run_dir: Path, profile: str) -> list[str]:
     cut = {name: windows.cut_windows(span, seq_len=cutting["SEQ_LEN"]) for name, span in spans.items()}
     lines = ["windows: " + ", ".join(f"{len(part['windows'])} {name}" for name, part in cut.items())]
     for node, params in plan.items():
-        lines += of_side_model(node, params, cut["train"]["vix_end"]) if stages.is_side(params) else []
+        lines += of_side_model(node, params, cut["train"]["vix_end"]) if params.get("STRESS_VIX") else []
         lines += of_targets(node, params, cut["train"])
         if months := params.get("MONTHS"):
             ends = {name: int(span.index[-1]) + 1 for name, span in spans.items()}

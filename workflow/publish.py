@@ -117,6 +117,17 @@ def publish(sources: dict[str, Path], timings: pd.DataFrame, target: Path) -> No
             path.unlink()
 
 
+def publish_left_out(finished: dict[tuple[str, int], artefacts.Artefact], target: Path) -> None:
+    """Write tables/left_out.csv, which side models were left out and why; none where none was."""
+    rows = [
+        {"node": node, "seed": seed, "why": artefact.left_out}
+        for (node, seed), artefact in finished.items()
+        if artefact.left_out
+    ]
+    if rows:
+        files.write(target / "tables/left_out.csv", pd.DataFrame(rows))
+
+
 def packed(content: bytes) -> bytes:
     """Bytes in the format of gzip, the same for the same content."""
     return gzip.compress(content, mtime=0)
@@ -282,6 +293,7 @@ def main(arguments: list[str] | None = None) -> None:
     timings, metadata = read_timings(options.run_dir, finished), collect_metadata(options.run_dir, finished)
     sources = published_files(finished, options.seeds[0])
     publish(sources, timings, options.to)
+    publish_left_out(finished, options.to)
     drawings = recorded(options.run_dir, options.seeds[0])
     shown = draw_again(drawings, options.run_dir, options.to) if options.redraw else {}
     captions = {name: artefact.json(f"figdata/{name}.json").get("caption", "") for name, artefact in drawings.items()}

@@ -169,6 +169,20 @@ def losses_by_vix(stress: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def left_out(tables: dict[str, pd.DataFrame]) -> list[str]:
+    """Lines on side models that were left out; none where none was."""
+    if "left_out" not in tables:
+        return []
+    rows = tables["left_out"].itertuples()
+    return [
+        "Left out are models that only stand beside the others and whose checks failed on this history. No table has a row "
+        "for them (`left_out`).",
+        "",
+        *(f"- `{row.node}`, seed {row.seed}: {row.why}" for row in rows),
+        "",
+    ]
+
+
 def report(tables: dict[str, pd.DataFrame]) -> str:
     """The text of REPORT.md from the tables of a run, by name."""
     card, splits = tables["scorecard"], tables["splits"].set_index("split")
@@ -197,6 +211,7 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         f"Test: {test['n_windows']} windows, {test['n_independent']} independent, from {test['start']} (`splits`). "
         f"Training seeds: {', '.join(map(str, seeds))}.",
         "",
+        *left_out(tables),
         "## What one history can show",
         "",
         "The yardstick is the distance of stationary-bootstrap copies of the training path to the path itself "

@@ -71,7 +71,7 @@ def left_out(options: argparse.Namespace, attempt: Path, folder: Path) -> str:
     What it can say is the check of its notebook that did not hold.
     """
     params = stages.merged_params(ROOT, stages.node_of(options.place), options.profile)
-    if not stages.is_side(params) or not attempt.exists():
+    if not stages.is_side(stages.node_of(options.place), params) or not attempt.exists():
         return ""
     cells = json.loads(attempt.read_text(encoding="utf-8"))["cells"]
     errors = [output for cell in cells for output in cell.get("outputs", []) if output["output_type"] == "error"]
@@ -108,7 +108,7 @@ def main() -> int:
     begun, started = time.time(), time.perf_counter()
     code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
     if code and (why := left_out(options, attempt, folder)):
-        print(f"left out: {options.place}, as it cannot be made of this history: {why}", flush=True)
+        print(f"left out: {options.place}, a model beside the others, as its check failed: {why}", flush=True)
     elif code:
         print(f"Exception encountered: see {attempt}", flush=True)
         return code

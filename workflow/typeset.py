@@ -91,9 +91,11 @@ def print_tables(tables: dict[str, pd.DataFrame]) -> dict[str, dict[str, str]]:
                 frame, facts = make(tables) if has_rows else (pd.DataFrame(), {})
                 caption = captions[name].format_map(defaultdict(lambda: BLANK, facts))
                 made.setdefault(chapter, {})[name] = table(name, frame, caption, sources)
-    if unknown := set(tables) - {
-        source for tables in made.values() for name in tables for source in SOURCES.get(name, [name])
-    }:
+    if (
+        unknown := set(tables)
+        - {"left_out"}
+        - {source for tables in made.values() for name in tables for source in SOURCES.get(name, [name])}
+    ):
         logging.warning("no printed form of %s", ", ".join(sorted(unknown)))
     return made
 
@@ -140,6 +142,10 @@ def describe(tables: dict[str, pd.DataFrame]) -> str:
         row, seeds = tables["data_summary"].iloc[0], sorted(tables["probe"]["seed"].unique())
         run = f" The run is on {words(row['dataset'])}, {row['start']} to {row['end']}, with {len(seeds)} training "
         run += f"seed{'s' * (len(seeds) > 1)}; figures are those of the first."
+    if "left_out" in tables:
+        rows = tables["left_out"].itertuples()
+        run += " Models whose checks failed on this history are in no table: "
+        run += "; ".join(f"`{row.node}`, seed {row.seed} ({row.why})" for row in rows) + "."
     return (
         "Every figure and table of one run, written by the run itself: `make reproduce` or `make quick` publishes figures "
         f"and CSV tables, and `workflow/typeset.py` sets this article from them.{run} "

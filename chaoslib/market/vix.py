@@ -75,8 +75,13 @@ def fit_vix_condition(train: np.ndarray, vix: np.ndarray, *, vix_at: str, normal
     typical, lowest, highest = float(np.exp(np.log(vix).mean())), float(vix.min()), float(vix.max())
     if not normalise:
         return VIXCondition(vix_at, 0.0, typical, lowest, highest)
+    return VIXCondition(vix_at, fit_vix_exponent(train, vix), typical, lowest, highest, *plenty_between(vix))
+
+
+def plenty_between(vix: np.ndarray) -> tuple[float, float]:
+    """The range of VIX in which training windows, given theirs (N,), are plenty."""
     low, high = np.quantile(vix, PLENTY)
-    return VIXCondition(vix_at, fit_vix_exponent(train, vix), typical, lowest, highest, float(low), float(high))
+    return float(low), float(high)
 
 
 def fit_vix_exponent(train: np.ndarray, vix: np.ndarray) -> float:

@@ -125,12 +125,12 @@ def check_node(node: str, params: dict, plan: dict[str, dict]) -> None:
         raise ParamsError(f"{node}: {params['VAE']} is told {told}, so give a MODEL that {must} {CONDITIONAL}, not {model}")
 
 
-def is_side(params: dict) -> bool:
-    """Whether a node is a model of stress alone, which is left out where a history has too little of it.
+def is_side(node: str, params: dict) -> bool:
+    """Whether a node is a model that only stands beside the others: one of stress alone, or a TimeGAN.
 
-    Nothing but the tables and figures that set models side by side needs one.
+    It is left out where its checks fail, as on a history with too little stress; what is made of others goes on.
     """
-    return params.get("STRESS_VIX", 0) > 0
+    return params.get("STRESS_VIX", 0) > 0 or node.startswith("08_")
 
 
 def upstream(root: Path, params: dict) -> list[str]:

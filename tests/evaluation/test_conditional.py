@@ -413,8 +413,8 @@ def test_guidance_dial_of_a_trained_model(toy_conditional, toy_vix, toy_vix_wind
 def test_a_vix_that_the_levels_do_not_span_is_refused():
     vix = np.array([12.0, 20.0])
     options = {"guidance": [1.0], "levels": np.array([12.0, 20.0]), "n": 50, "steps": 1, "seed": 0}
-    with pytest.raises(ValueError, match="is asked of a grid"):
-        conditional.guidance_dial(Dial(), law(vix), vix, shown=[30], **options)
+    own = conditional.guidance_dial(Dial(), law(vix), vix, shown=[30], **options)
+    assert list(own.columns) == ["guidance", "coverage", "volatility_16"]  # the middle of the data's own
     with pytest.raises(ValueError, match="is asked of a grid"):
         conditional.guidance_dial(Dial(), law(vix), vix * np.array([0.9, 1]), shown=[15], **options)
 
@@ -498,3 +498,34 @@ def test_windows_without_a_vix_a_day_or_of_another_length_are_refused(real, vix,
         fake = windows[:, 1:]
     with pytest.raises(ValueError, match=r"days, real ones|give one of each"):
         conditional.compare_at(20.0, windows, levels, days, lambda _: fake, condition)
+
+
+# Targets that a history does not reach
+
+
+@pytest.mark.parametrize(
+    ("targets", "lowest", "highest", "asked"),
+    [
+        ([15, 20, 25, 30], 8, 90, [15, 20, 25, 30]),
+        ([12, 15, 20, 80], 14, 60, [15, 20]),  # those in reach
+        ([15, 30], 8, 15, [10, 12]),  # of one alone nothing can be learned: quartiles of 9 to 13
+        ([15], 8, 90, [15]),  # which is all that is asked for
+        ([40], 8, 15, [11]),
+        ([40, 50, 60, 80], 9, 13, [10, 12]),  # four quantiles, of which two round to one each
+    ],
+)
+def test_targets_out_of_reach_are_left_out_or_replaced_by_the_datas_own(targets, lowest, highest, asked):
+    vix = np.linspace(9, 13, 401)
+    assert conditional.within_reach(targets, vix, lowest, highest) == asked
+
+
+@given(
+    st.lists(st.floats(1, 400), min_size=1, max_size=8),
+    st.lists(st.floats(5, 300), min_size=2, max_size=50),
+)
+def test_what_is_asked_for_is_always_in_reach(targets, vix):
+    lowest, highest = min(vix) / 1.25, max(vix) * 1.25
+    asked = conditional.within_reach(targets, np.array(vix), lowest, highest)
+    assert asked
+    assert all(lowest <= target <= highest for target in asked)
+    assert len(asked) <= len(targets)

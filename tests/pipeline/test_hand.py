@@ -351,3 +351,40 @@ def test_a_short_run_is_short_in_any_folder(repository):
     values = cell_of(repository, "03_vae") | {"RUN_DIR": "runs/mine", "VARIANT": "mse"}
     runs.start("03_vae", values)
     assert (values["DECODER"], values["EPOCHS"]) == ("mse", 60)
+
+
+# Short histories
+
+
+def history_of(repository, windows: int) -> None:
+    made(repository, "02_windows", "runs/quick/sp500_logret")
+    table = repository / "runs/quick/sp500_logret/02_windows/splits.csv"
+    table.write_text(f"split,n_windows\ntrain,{windows}\nval,9\n")
+
+
+@pytest.mark.parametrize(
+    ("windows", "epochs", "warmup"),
+    [(3999, 60, 15), (9000, 60, 15), (3500, 68, 17), (2000, 120, 30), (1000, 200, 50), (60, 200, 50)],
+)
+def test_small_settings_pass_more_often_over_a_short_history_and_never_more_than_the_papers(
+    repository, windows, epochs, warmup
+):
+    history_of(repository, windows)
+    params = params_of(repository, "03_vae.mse") | {"EPOCHS": 60, "WARMUP_EPOCHS": 15}
+    bases = [repository / "runs/quick/sp500_logret"]
+    more = hand.more_passes(repository, "03_vae.mse", params, bases)
+    assert {"EPOCHS": 60, "WARMUP_EPOCHS": 15} | more == {"EPOCHS": epochs, "WARMUP_EPOCHS": warmup}
+    assert hand.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 61}, bases) == {}  # the reader's own
+    assert hand.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 200}, bases) == {}  # the paper's
+    assert hand.more_passes(repository, "03_vae.mine", params, bases) == {}
+    assert hand.more_passes(repository, "03_vae.mse", params, [repository / "elsewhere"]) == {}
+
+
+def test_a_short_run_on_a_short_history_says_and_records_its_epochs(repository, caplog):
+    history_of(repository, 1000)
+    params = params_of(repository, "03_vae.mse") | {"EPOCHS": 60, "WARMUP_EPOCHS": 15, "RUN_DIR": "runs/quick/sp500_logret"}
+    namespace = params | {"SEED": 0, "TRAIN": True}
+    with caplog.at_level("INFO", "chaoslib"):
+        run = runs.start("03_vae", namespace)
+    assert "a short history: EPOCHS 200, WARMUP_EPOCHS 50" in caplog.text
+    assert (run.params["EPOCHS"], namespace["EPOCHS"]) == (200, 200)

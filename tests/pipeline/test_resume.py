@@ -25,7 +25,7 @@ from chaoslib.pipeline import artefacts, runs, stages
 pytestmark = pytest.mark.end_to_end
 
 PAPERMILL = """
-import os, pathlib, sys
+import json, os, pathlib, sys
 import yaml
 from chaoslib.pipeline import artefacts, runs, stages
 
@@ -43,9 +43,21 @@ for flag, first, second in options:
 log = pathlib.Path(log).absolute()
 os.chdir(root)
 run = runs.Run(pathlib.Path(notebook).stem, params, root)
-for node in stages.upstream(root, params):
-    for seed in params.get("SEEDS", [run.seed]):
-        run.load(node, seed=seed)
+outputs = []
+try:
+    run.require_made()
+    if params.get("STRESS_VIX") and "RAISE = " in (text := (root / notebook).read_text()):
+        ename = text.split("RAISE = '")[1].split("'")[0]
+        raise type(ename, (Exception,), {})("too little stress")
+except Exception as error:
+    output = {"output_type": "error", "ename": type(error).__name__, "evalue": str(error), "traceback": []}
+    log.write_text(json.dumps({"cells": [{"outputs": [output]}]}))
+    sys.exit(f"{type(error).__name__}: {error}")
+for value in params.values():
+    named = stages.upstream(root, {"": value})
+    for node in run.nodes(value) if named else []:
+        for seed in params.get("SEEDS", [run.seed]):
+            run.load(node, seed=seed)
 if "FAIL = True" in (root / notebook).read_text():
     sys.exit("ValueError: this notebook fails")
 run.save({"out.json": {key: value for key, value in params.items() if key != "RUN_DIR"}})
@@ -152,6 +164,34 @@ def test_a_failed_attempt_leaves_the_result_that_was_there(project):
     assert "this notebook fails" in result.stdout + result.stderr
     assert project.executed() == []
     assert project.planned() == set()
+
+
+def test_a_model_of_stress_alone_that_a_check_refuses_is_left_out_and_nothing_else_is(project):
+    notebook = project.folder / "notebooks/03_vae.ipynb"
+    content = json.loads(notebook.read_text())
+    raising = "".join(content["cells"][1]["source"]) + "\nRAISE = '{}'"
+    content["cells"][1]["source"] = [raising.format("MemoryError")]
+    with edited(notebook, json.dumps(content)):
+        assert project.call().returncode != 0  # of no check
+    content["cells"][1]["source"] = [raising.format("AssertionError")]
+    with edited(notebook, json.dumps(content)):
+        assert "seed0/03_vae.stress" not in project.executed()
+        assert (
+            "left out: seed0/03_vae.stress, a model beside the others, as its check failed: too little stress"
+            in project.output
+        )
+        assert "left out: seed0/08_timegan.stress" in project.output  # set beside it
+        assert "Traceback" not in project.output
+        for place in ("seed0/03_vae.stress", "seed0/08_timegan.stress"):
+            artefact = artefacts.Artefact(project.run_dir / place)
+            artefact.verify()
+            assert "too little stress" in artefact.left_out
+        assert not {"seed0/03_vae.stress", "seed0/08_timegan.stress"} & {
+            *artefacts.Artefact(project.run_dir / "09_evaluation").meta["inputs"]
+        }
+        assert project.planned() == set()
+    assert "seed0/03_vae.stress" in project.executed()  # made where it can be
+    assert artefacts.Artefact(project.run_dir / "seed0/03_vae.stress").left_out == ""
 
 
 def test_what_snakemake_remembers_is_not_needed(project):

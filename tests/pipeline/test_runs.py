@@ -190,3 +190,31 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         files.write(path, {"rows": float("nan")})
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["table.json"]
+
+
+# Side models that a history cannot give
+
+
+@pytest.fixture
+def without_stress(repository) -> runs.Run:
+    """A run in which 03_vae.stress was left out, and 03_vae.mse was made."""
+    saved("03_vae", {"a.json": {}}, VARIANT="mse", SEED=0)
+    return saved("03_vae", {artefacts.LEFT_OUT: {"why": "few windows"}}, VARIANT="stress", SEED=0)
+
+
+def test_what_was_left_out_is_not_among_the_nodes_of_a_pattern_and_the_reason_is_said_once(
+    without_stress, monkeypatch, caplog
+):
+    monkeypatch.setattr(runs.stages, "expand", lambda root, value: ["03_vae.mse", "03_vae.stress"])
+    run = opened("04_probe", SEED=0)
+    with caplog.at_level("INFO", "chaoslib"):
+        assert run.nodes("03_vae.*") == ["03_vae.mse"]
+        assert run.nodes("samplers") == ["03_vae.mse"]
+    assert [record.getMessage() for record in caplog.records] == ["left out: 03_vae.stress, few windows"]
+
+
+def test_what_was_left_out_is_no_model_to_load_or_to_read(without_stress):
+    with pytest.raises(artefacts.LeftOut, match=r"03_vae\.stress was left out, as it could not be made: few windows"):
+        opened("04_probe", SEED=0).load("03_vae.stress")
+    with pytest.raises(artefacts.LeftOut, match=r"08_timegan\.stress reads 03_vae\.stress, which was left out: few windows"):
+        opened("08_timegan", VARIANT="stress", VAE="03_vae.stress", SEED=0, SHORT=False)

@@ -47,7 +47,19 @@ def test_months_outside_history_or_too_near_its_end_are_left_out():
     months = [200112, 200311, 200312, 200401, 200412, 200501, 202001]
     names = [[each["name"] for each in history.episodes(returns(), ENDS, months, days=days)] for days in (last, last + 1)]
     assert names == [["Jan 2004", "Dec 2004"], ["Jan 2004"]]
-    assert history.episodes(returns(), ENDS, [200311, 200501], days=1) == []
+
+
+def test_where_no_month_lies_in_the_history_each_split_has_the_one_that_fell_furthest():
+    fallen = returns().assign(log_return=0.001)
+    for date, loss in (("2004-02-10", -0.2), ("2004-03-10", -0.1), ("2004-06-15", -0.3), ("2004-11-15", -0.05)):
+        fallen.loc[place_of(date), "log_return"] = loss
+    rows = history.episodes(fallen, ENDS, [200311, 200501], days=20)
+    assert [(row["name"], row["split"]) for row in rows] == [
+        ("Feb 2004", "train"),
+        ("Jun 2004", "val"),
+        ("Nov 2004", "test"),
+    ]
+    assert history.episodes(returns(), ENDS, [200501], days=len(DATES)) == []  # too short for any
 
 
 def test_a_month_without_a_trading_day_begins_with_the_next_one():
