@@ -6,6 +6,7 @@ function, averaged over bins of probability. A *copy* is a stationary bootstrap 
 all copies at once.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -13,6 +14,8 @@ import pandas as pd
 from arch.bootstrap import StationaryBootstrap
 
 from chaoslib.evaluation import metrics
+
+log = logging.getLogger(__name__)
 
 EDGES = np.arange(40_001)  # of the bins of a law: 2000 of equal probability, the five outermost cut into twenty each,
 EDGES = EDGES[(EDGES % 20 == 0) | (EDGES < 100) | (EDGES > 39_900)] / 40_000  # where two laws may cross inside a bin
@@ -35,7 +38,13 @@ Facts = dict[str, np.ndarray]
 
 
 def facts(windows: np.ndarray) -> Facts:
-    """Every fact that the scorecard compares, of windows (N, L); for a ratio, the number that is divided."""
+    """Every fact that the scorecard compares, of windows (N, L); for a ratio, the number that is divided.
+
+    Of no windows at all, as of a calm history in stress, every fact is nan.
+    """
+    if not len(windows):
+        one = np.linspace(-1.0, 1.0, windows.shape[1])[None] * [[1.0], [2.0]]  # any two windows of this length
+        return {name: np.full_like(value, np.nan) for name, value in facts(one).items()}
     days = np.ravel(windows).astype(float)
     rv = metrics.realised_vol(windows)
     log_rv = np.log(np.maximum(rv, 1e-8))
@@ -117,7 +126,7 @@ def largest_gap(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     shape = np.broadcast_shapes(ours.shape, theirs.shape)
     pairs = zip(*(np.broadcast_to(law, shape).reshape(-1, shape[-1]) for law in (ours, theirs)), strict=True)
     gaps = [np.max(np.abs(share_below(a, points := np.concatenate([a, b])) - share_below(b, points))) for a, b in pairs]
-    return np.array(gaps).reshape(shape[:-1])
+    return np.where(np.isnan(ours + theirs)[..., 0], np.nan, np.array(gaps).reshape(shape[:-1]))
 
 
 def share_below(law: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -168,6 +177,8 @@ class NoiseFloor:
         One number for many metrics: small only when a distance is beyond what the worst metric of a copy shows.
         """
         scale = self.table["floor_p95"][self.ranked]
+        if scale.isna().all():
+            return np.nan
         largest = (distance[self.ranked] / scale).max()
         return float((1 + np.sum((self.distances[self.ranked] / scale).max(axis=1) >= largest)) / (1 + len(self.distances)))
 
@@ -187,10 +198,11 @@ def noise_floor(
 
     length : days of a copy, those of the path unless given: what a history so short may look like
     ends : (T,) bool, whether a window may end on a day, always unless given: the windows of stress, say, of history and
-        copies alike; copies with fewer than `seq_len` such windows are left out
+        copies alike; copies with fewer than `seq_len` such windows are left out. Where fewer than half of the copies are
+        left there is no floor: everything about it is nan, and `rows` against it are none
     stride : days between the windows of history and copies alike; neighbours of long windows say nearly the same
     Raises ValueError when the path or `length` is shorter than a window, for a missing return, a `length` beyond the path,
-    `ends` of another shape, or when fewer than half of the copies are left.
+    or `ends` of another shape.
     """
     if not np.isfinite(path).all() or (length or 0) > len(path):
         missing = int(np.sum(~np.isfinite(path)))
@@ -207,7 +219,9 @@ def noise_floor(
     cuts = map(windows_of, copies(len(path), n, length=length, mean_block=mean_block, seed=seed))
     copied = [facts(windows) for windows in cuts if ends is None or len(windows) >= seq_len]
     if len(copied) < n / 2:
-        raise ValueError(f"only {len(copied)} of {n} copies hold {seq_len} of the windows asked for: too few such days")
+        log.info("no noise floor: %d of %d copies hold %d of the windows asked for", len(copied), n, seq_len)
+        blank = facts(np.empty((0, seq_len)))
+        return NoiseFloor(blank, stack([blank]))
     return NoiseFloor(facts(windows_of(np.arange(len(path)))), stack(copied))
 
 
@@ -224,8 +238,11 @@ def rows(
     ci_low, ci_high : 95 % interval of the distance over histories: the same samples against every copy, moved to lie
         about the measured distance; seeds do not enter
     real_low, real_high : 95 % interval of `real` over copies
+    There are none against a floor that could not be had, or of samples without windows.
     """
     real, floor = history.real, floor or history
+    if floor.table["floor_p95"].isna().all() or all(np.isnan(sample["std_ratio"]) for sample in samples):
+        return pd.DataFrame(columns=COLUMNS)
     each = pd.DataFrame(distances(real, stack(samples)))
     lived = {name: values + (real[name] - history.centre[name]) for name, values in history.copied.items()}
     moved = sum(pd.DataFrame(distances(lived, sample)) for sample in samples) / len(samples)

@@ -179,15 +179,31 @@ def test_windows_may_be_kept_by_the_day_they_end_on(path):
         np.testing.assert_allclose(value, expected[name], err_msg=name)
 
 
-def test_copies_without_an_episode_are_left_out(path):
+def test_copies_without_an_episode_are_left_out(path, caplog):
     ends = np.zeros(len(path), dtype=bool)
     ends[700:760] = True  # one episode, which a third of the copies miss
     floor = scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
     assert 20 <= len(floor.distances) < 40
     assert floor.table["floor_median"].notna().all()
     ends[701:] = False
-    with pytest.raises(ValueError, match="of 40 copies hold 20 of the windows asked for: too few such days"):
-        scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
+    with caplog.at_level("INFO", "chaoslib"):
+        none = scorecard.noise_floor(path, seq_len=L, n=40, ends=ends)
+    assert "of 40 copies hold 20 of the windows asked for" in caplog.text
+    assert none.table.loc[floor.table.index].isna().all(axis=None)
+    sample = [scorecard.facts(scorecard.cut(path, L))]
+    assert scorecard.rows("m", "train_stress", sample, none).columns.tolist() == scorecard.COLUMNS
+    assert scorecard.rows("m", "train_stress", sample, none).empty
+    assert len(scorecard.rows("m", "train_stress", sample, floor))
+
+
+def test_of_no_windows_there_is_nothing_to_say(path):
+    """As of a model at a VIX that a calm history never reaches."""
+    nothing = scorecard.facts(np.empty((0, L), dtype=np.float32))
+    known = scorecard.facts(scorecard.cut(path, L))
+    assert {name: value.shape for name, value in nothing.items()} == {name: value.shape for name, value in known.items()}
+    assert all(np.isnan(value).all() for value in nothing.values())
+    floor = scorecard.noise_floor(path, seq_len=L, n=4)
+    assert scorecard.rows("m", "train", [nothing, nothing], floor).empty
 
 
 def test_a_stride_of_one_is_the_default(path):
