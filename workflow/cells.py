@@ -1,5 +1,7 @@
 """Words and cells of printed tables: codes in words, means with their range over seeds, rows in order."""
 
+from pathlib import Path
+
 import pandas as pd
 import report
 
@@ -32,8 +34,8 @@ WORDS = {
 
 
 def words(code: object) -> str:
-    """A code of the tables in words."""
-    return WORDS.get(code, str(code).replace("_", " "))
+    """A code of the tables in words; of a file of the user's, its name."""
+    return WORDS.get(code) or (Path(code).name if str(code).lower().endswith(".csv") else str(code).replace("_", " "))
 
 
 def fixed(x: float, digits: int) -> str:

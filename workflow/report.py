@@ -206,7 +206,8 @@ def report(tables: dict[str, pd.DataFrame]) -> str:
         "",
         "## What was run",
         "",
-        f"{data['dataset']}, {data['n_days']} daily log-returns from {data['start']} to {data['end']} (`data_summary`). "
+        f"{Path(data['dataset']).name}, {data['n_days']} daily log-returns from {data['start']} to {data['end']} "
+        "(`data_summary`). "
         f"Training: {train['n_windows']} overlapping windows, {train['n_independent']} independent, to {train['end']}. "
         f"Test: {test['n_windows']} windows, {test['n_independent']} independent, from {test['start']} (`splits`). "
         f"Training seeds: {', '.join(map(str, seeds))}.",

@@ -242,7 +242,8 @@ def rows(
     """
     real, floor = history.real, floor or history
     if floor.table["floor_p95"].isna().all() or all(np.isnan(sample["std_ratio"]) for sample in samples):
-        return pd.DataFrame(columns=COLUMNS)
+        texts = ("model", "reference", "metric")
+        return pd.DataFrame({name: pd.Series(dtype=str if name in texts else float) for name in COLUMNS})
     each = pd.DataFrame(distances(real, stack(samples)))
     lived = {name: values + (real[name] - history.centre[name]) for name, values in history.copied.items()}
     moved = sum(pd.DataFrame(distances(lived, sample)) for sample in samples) / len(samples)

@@ -5,6 +5,7 @@ paper's or the quick one, never from both. Parts that do not belong together sto
 """
 
 import csv
+import json
 import math
 import shlex
 from collections.abc import Callable
@@ -75,6 +76,23 @@ def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[
         if key in small and is_same(params[key], small[key])
     }
     return {key: value for key, value in more.items() if value > params[key]}
+
+
+def another_history(root: Path, params: dict, bases: list[Path]) -> str:
+    """What a reader must know whose run is of another history than the one that the chapters were written about.
+
+    bases : run folders in which the history may lie. Empty when it is that one, or is not known yet.
+    """
+    written_about = settings.read_yaml(root / "params/paper/01_data.yaml")
+    metas = [base / "01_data/meta.json" for base in bases]
+    read = [json.loads(path.read_text(encoding="utf-8"))["params"] for path in metas if path.exists()]
+    ours = params if "DATASET" in params else next(iter(read), written_about)
+    named = {key: ours[key] for key in ("DATASET", "START", "END") if ours[key] != written_about[key]}
+    if not named:
+        return ""
+    dataset = Path(ours["DATASET"]).name
+    span = f" from {ours['START']} to {ours['END'] or 'its end'}" if {"START", "END"} & set(named) else ""
+    return f"this run is of {dataset}{span}; what the text says of years and findings is about the S&P 500, 2000 to 2022"
 
 
 def is_same(one: object, other: object) -> bool:

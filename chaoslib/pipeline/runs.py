@@ -51,6 +51,8 @@ def start(stage: str, namespace: dict) -> "Run":
     run = Run(stage, params | of_variant | small, root)
     settings.check_together(run.params, source=f"{stage}.ipynb")
     stages.check_node(run.node, run.params, stages.published(root))
+    if text := hand.another_history(root, run.params, run.bases()):
+        log.info(text)
     run.require_made()
     if more := hand.more_passes(root, run.node, run.params, run.bases()):
         run.params |= more

@@ -193,6 +193,8 @@ def test_copies_without_an_episode_are_left_out(path, caplog):
     sample = [scorecard.facts(scorecard.cut(path, L))]
     assert scorecard.rows("m", "train_stress", sample, none).columns.tolist() == scorecard.COLUMNS
     assert scorecard.rows("m", "train_stress", sample, none).empty
+    both = [scorecard.rows("m", "train_stress", sample, each) for each in (none, floor)]
+    pd.testing.assert_frame_equal(pd.concat(both, ignore_index=True), both[1])  # none changes no type
     assert len(scorecard.rows("m", "train_stress", sample, floor))
 
 

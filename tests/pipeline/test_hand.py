@@ -388,3 +388,26 @@ def test_a_short_run_on_a_short_history_says_and_records_its_epochs(repository, 
         run = runs.start("03_vae", namespace)
     assert "a short history: EPOCHS 200, WARMUP_EPOCHS 50" in caplog.text
     assert (run.params["EPOCHS"], namespace["EPOCHS"]) == (200, 200)
+
+
+# Other histories
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, ""),
+        ({"DATASET": "nasdaq_logret"}, "this run is of nasdaq_logret; what the text says"),
+        ({"DATASET": "/home/me/nikkei.csv"}, "this run is of nikkei.csv; what the text says"),
+        ({"START": "1990-01-02"}, "this run is of sp500_logret from 1990-01-02 to its end; what the text says"),
+        ({"END": "2017-12-29"}, "this run is of sp500_logret from 2000-01-03 to 2017-12-29; what the text says"),
+    ],
+)
+def test_a_reader_of_another_history_is_told_what_the_text_is_about(repository, changed, said):
+    base = repository / "runs/quick/x"
+    made(repository, "01_data", "runs/quick/x", **changed)
+    text = hand.another_history(repository, params_of(repository, "02_windows"), [repository / "none", base])
+    assert text.startswith(said)
+    assert bool(text) == bool(said)
+    own = params_of(repository, "01_data") | changed
+    assert hand.another_history(repository, own, []) == text  # chapter 01 itself
