@@ -222,6 +222,19 @@ def test_a_table_without_rows_says_so_and_one_that_is_not_there_is_not_printed(p
     assert floats_of({"referees": published["referees"]}).keys() == {"referees", "forecast_gaps"}
 
 
+def test_what_was_left_out_is_said_in_the_article_and_in_the_report(published, caplog):
+    why = "121 of 1006 windows end at a VIX of 20 or more, 256 are needed"
+    left_out = pd.DataFrame([{"node": "08_timegan.stress", "seed": 0, "why": why}])
+    with caplog.at_level("WARNING"):
+        typeset.print_tables(published | {"left_out": left_out})
+    assert not caplog.records  # it is no table to print
+    for text in (typeset.describe(published | {"left_out": left_out}), report.report(published | {"left_out": left_out})):
+        assert "`08_timegan.stress`, seed 0" in text
+        assert why in text
+    assert "in no table" not in typeset.describe(published)
+    assert "Left out" not in report.report(published)
+
+
 def test_a_table_nobody_knows_is_named(caplog):
     assert floats_of({"mine": pd.DataFrame({"a": [1]})}) == {}
     assert "no printed form of mine" in caplog.text
@@ -247,7 +260,7 @@ def test_text_becomes_latex(plain, told):
 def test_what_a_dataset_is_called_cannot_break_a_table(published):
     row = published["data_summary"].assign(dataset="csv_my_index", source="mine&yours#1_100%.csv")
     text = floats_of({"data_summary": row})["data_summary"]
-    assert r"mine\&yours\#1 100\%.csv" in text
+    assert r"mine\&yours\#1\_100\%.csv" in text
     assert cell(text, "index", "value") == "csv my index"
 
 

@@ -88,7 +88,7 @@ class Noted(Workflow):
         (self.folder / "papermill/__main__.py").write_text(PAPERMILL.replace("\\\\n", "\\n"))
         (self.folder / "workflow/publish.py").rename(self.folder / "workflow/publish_all.py")
         (self.folder / "workflow/publish.py").write_text(PUBLISH)
-        for name in ("report", "typeset"):
+        for name in ("report", "typeset", "check"):
             (self.folder / f"workflow/{name}.py").write_text("")
 
     def executed(self, *flags: str, **config: str) -> list[str]:
