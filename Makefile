@@ -12,6 +12,7 @@
 #   make pdf CHAPTER=03        prints a chapter of that site with Chromium: VARIANT=mse for another variant
 #   make compare               holds the tables of a run against the committed ones
 #   make test-browser          every chapter in a real JupyterLab and every page of the site, with Chromium: PART=lab or site
+#   make test-histories        make quick on five histories unlike the paper's: short, calm, wild, open seven days a week
 #   make test-latex            sets the article with every figure and table of PROFILE, and each table alone, with pdflatex
 #   make bench                 speed of every model beside bare matrix multiplications
 #   make unlock                after a killed run: lets the next call in
@@ -69,7 +70,7 @@ FLOW  = $(BIN)/snakemake --snakefile workflow/Snakefile --workflow-profile workf
         dataset=$(call q,$(DATASET)) source=$(call q,$(SOURCE)) runs=$(call q,$(RUNS)) seeds=$(call q,$(SEEDS)) \
         start=$(call q,$(START)) end=$(call q,$(END)) calendar=$(call q,$(CALENDAR)) max_move=$(call q,$(MAX_MOVE)) --
 
-.PHONY: help reproduce quick walkforward figures site pdf compare test test-browser test-latex check yahoo lab bench unlock clean
+.PHONY: help reproduce quick walkforward figures site pdf compare test test-browser test-latex test-histories check yahoo lab bench unlock clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p; s/^\([A-Z_]*\) *?= */  \1 = /p; /^BIN/q' Makefile
@@ -129,6 +130,9 @@ test-browser: .venv/installed
 
 test-latex: .venv/installed
 	$(BIN)/python tests/latex.py $(call q,figures/$(PROFILE))
+
+test-histories: .venv/installed
+	$(BIN)/python -m tests.histories $(call q,$(RUNS)/histories)
 
 bench: .venv/installed
 	$(BIN)/python workflow/bench.py

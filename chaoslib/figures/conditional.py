@@ -26,11 +26,12 @@ from chaoslib.figures.style import (
 )
 
 YEAR = 252  # trading days
+ANNUAL = (2, 5, 10, 20, 40, 80, 160, 320)  # realised volatility, % per year: round levels of a logarithmic axis
 NEAR = 0.1  # real windows within 10 % of a VIX, in log VIX, show the real law there
 ANCHORS = {"end": "VIX at the window's end", "start": "VIX before the window"}
 
 
-def vix_axis(axis: Axes, levels: Sequence[int] = (10, 15, 20, 30, 40, 60, 80)) -> None:
+def vix_axis(axis: Axes, levels: Sequence[int] = (5, 7, 10, 15, 20, 30, 40, 60, 80, 120, 200, 300)) -> None:
     """Make the horizontal axis one of the VIX, logarithmic, with those levels labelled that lie in what is drawn."""
     axis.set_xscale("log")
     low, high = axis.get_xlim()
@@ -114,7 +115,8 @@ def volatility_against_vix(
             axis.plot(at_levels, low, at_levels, high, color=COLOURS[model], linestyle="--", linewidth=0.8)
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.set_yscale("log")
-        axis.set_yticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
+        inside = [level for level in ANNUAL if axis.get_ylim()[0] <= level <= axis.get_ylim()[1]]
+        axis.set_yticks(inside, [f"{level}" for level in inside])
         vix_axis(axis)
         axis.set_xlabel(ANCHORS[at])
     axes[0].set_ylabel("realised volatility (% per year)")
@@ -223,7 +225,7 @@ def crps_anatomy(forecast: np.ndarray, outcome: np.ndarray, vix: np.ndarray, *, 
         axis.plot(annual, step.astype(float), color="black", linewidth=1.4, label="outcome, as a distribution")
         axis.set_title(f"{title} forecast, VIX before {vix[k]:.1f}: CRPS {scores[k]:.2f}", loc="left")
         axis.set_xscale("log")
-        axis.set_xticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
+        axis.set_xticks(ANNUAL, [f"{level}" for level in ANNUAL])
         axis.minorticks_off()
         axis.set_xlabel("realised volatility (% per year, log scale)")
     axes[0].set_xlim(annual[0], annual[-1])

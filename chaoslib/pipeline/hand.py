@@ -64,11 +64,9 @@ def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[
         settings.read_yaml(path) if (path := root / f"params/{profile}/{node}.yaml").exists() else {}
         for profile in ("quick", "paper")
     )
-    tables = [path for base in bases if (path := base / "02_windows/splits.csv").exists()]
-    if not tables or "EPOCHS" not in small or not is_same(params.get("EPOCHS"), small["EPOCHS"]):
+    windows = training_windows(bases)
+    if windows is None or "EPOCHS" not in small or not is_same(params.get("EPOCHS"), small["EPOCHS"]):
         return {}
-    with tables[0].open(encoding="utf-8", newline="") as file:
-        windows = next(int(row["n_windows"]) for row in csv.DictReader(file) if row["split"] == "train")
     plenty, ours = (math.ceil(n / params["BATCH_SIZE"]) for n in (PLENTY, windows))
     more = {
         key: min(small[key] * plenty // ours, published[key])
@@ -76,6 +74,24 @@ def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[
         if key in small and is_same(params[key], small[key])
     }
     return {key: value for key, value in more.items() if value > params[key]}
+
+
+def training_windows(bases: list[Path]) -> int | None:
+    """How many training windows 02_windows counted in the first of some run folders that has it; None where none has."""
+    for table in (base / "02_windows/splits.csv" for base in bases):
+        if table.exists():
+            with table.open(encoding="utf-8", newline="") as file:
+                return next(int(row["n_windows"]) for row in csv.DictReader(file) if row["split"] == "train")
+    return None
+
+
+def check_batch(node: str, params: dict, bases: list[Path]) -> None:
+    """Raise ParamsError for a batch larger than the data, on which every epoch would be a single step."""
+    windows = training_windows(bases)
+    if windows is not None and params.get("BATCH_SIZE", 0) > windows:
+        raise settings.ParamsError(
+            f"{node}: BATCH_SIZE {params['BATCH_SIZE']} is more than the {windows} training windows of this history"
+        )
 
 
 def another_history(root: Path, params: dict, bases: list[Path]) -> str:

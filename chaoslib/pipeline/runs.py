@@ -54,6 +54,7 @@ def start(stage: str, namespace: dict) -> "Run":
     if text := hand.another_history(root, run.params, run.bases()):
         log.info(text)
     run.require_made()
+    hand.check_batch(run.node, run.params, run.bases())
     if more := hand.more_passes(root, run.node, run.params, run.bases()):
         run.params |= more
         namespace.update(more)

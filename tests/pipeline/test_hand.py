@@ -380,6 +380,14 @@ def test_small_settings_pass_more_often_over_a_short_history_and_never_more_than
     assert hand.more_passes(repository, "03_vae.mse", params, [repository / "elsewhere"]) == {}
 
 
+def test_a_batch_larger_than_the_data_is_refused_before_anything_is_trained(repository):
+    history_of(repository, 1000)
+    for node in ("03_vae.mse", "06_diffusion.post", "08_timegan.full"):
+        params = params_of(repository, node) | {"RUN_DIR": "runs/quick/sp500_logret", "SEED": 0, "TRAIN": True}
+        with pytest.raises(settings.ParamsError, match=f"{node}: BATCH_SIZE 1001 is more than the 1000 training windows"):
+            runs.start(stages.stage_of(node), params | {"BATCH_SIZE": 1001})
+
+
 def test_a_short_run_on_a_short_history_says_and_records_its_epochs(repository, caplog):
     history_of(repository, 1000)
     params = params_of(repository, "03_vae.mse") | {"EPOCHS": 60, "WARMUP_EPOCHS": 15, "RUN_DIR": "runs/quick/sp500_logret"}
