@@ -7,7 +7,7 @@ import re
 import sys
 
 PROGRESS = re.compile(
-    r"epoch |sampled |saved |checked |not training|unchanged|left out|a short history"
+    r"epoch |sampled |saved |checked |not training|unchanged|left out|a short history|shorter windows"
     r"|\d{4}: |Yahoo |.*; attempt \d+ of \d+, next in "
 )
 FAILURE = re.compile(r".*Exception encountered|Traceback |[A-Za-z_.]+(Error|Exception):")

@@ -34,6 +34,7 @@ DARK = 4.33  # bands from which a cell of the scorecard is dark
 FARTHEST = 4.0  # bands at which the axis of a noise floor is cut
 COPIES, BAND = "#CFCFCF", "#EBEBEB"  # greys of the copies of history and of their band
 FRAME = {"facecolor": "none", "edgecolor": "black", "linewidth": 0.9}
+HORIZONS = range(1, 5001)  # days, of windows and chained windows of any length
 METRIC_LABELS = {
     "std_ratio": "standard deviation",
     "q005_ratio": "0.5 % quantile",
@@ -52,11 +53,7 @@ METRIC_LABELS = {
     "log_rv_sd_ratio": "spread of log volatility",
     "log_rv_w1": "distribution of log volatility",
     "max_drawdown_w1": "distribution of drawdowns",
-    "return_5d_w1": "distribution of 5-day returns",
-    "return_20d_w1": "distribution of 20-day returns",
-    "return_50d_w1": "distribution of 50-day returns",
-    "return_100d_w1": "distribution of 100-day returns",
-    "return_250d_w1": "distribution of 250-day returns",
+    **{f"return_{days}d_w1": f"distribution of {days}-day returns" for days in HORIZONS},
     "acf_mae": "autocorrelation of r",
     "acf_abs_mae": "autocorrelation of |r|",
     "half_window_correlation": "half-window correlation",
@@ -71,7 +68,7 @@ DISTANCE_UNITS = {  # metric -> what its distance is measured in; all others are
     "hill_upper": "gap of indices",
     "log_rv_w1": "W1, log volatility",
     "max_drawdown_w1": "W1, fraction of the level",
-    **{f"return_{days}d_w1": "W1, log-return" for days in (5, 20, 50, 100, 250)},
+    **{f"return_{days}d_w1": "W1, log-return" for days in HORIZONS},
     "acf_mae": "mean gap, lags 1 to 20",
     "acf_abs_mae": "mean gap, lags 1 to 20",
     "half_window_correlation": "gap of correlations",

@@ -85,6 +85,20 @@ def training_windows(bases: list[Path]) -> int | None:
     return None
 
 
+def within_windows(params: dict, bases: list[Path]) -> dict[str, list]:
+    """HORIZONS and FORECASTS where windows are shorter than some of them: these become the whole window, once."""
+    scalers = [path for base in bases if (path := base / "02_windows/scaler.json").exists()]
+    if not scalers:
+        return {}
+    days = json.loads(scalers[0].read_text(encoding="utf-8"))["seq_len"]
+    fitted = {
+        key: list(dict.fromkeys(min(each, days) for each in params[key]))
+        for key in ("HORIZONS", "FORECASTS")
+        if key in params
+    }
+    return {key: values for key, values in fitted.items() if values != params[key]}
+
+
 def check_batch(node: str, params: dict, bases: list[Path]) -> None:
     """Raise ParamsError for a batch larger than the data, on which every epoch would be a single step."""
     windows = training_windows(bases)

@@ -55,10 +55,15 @@ def start(stage: str, namespace: dict) -> "Run":
         log.info(text)
     run.require_made()
     hand.check_batch(run.node, run.params, run.bases())
-    if more := hand.more_passes(root, run.node, run.params, run.bases()):
-        run.params |= more
-        namespace.update(more)
-        log.info("a short history: %s", ", ".join(f"{key} {value}" for key, value in more.items()))
+    fitted = {
+        "a short history": hand.more_passes(root, run.node, run.params, run.bases()),
+        "shorter windows": hand.within_windows(run.params, run.bases()),
+    }
+    for why, changes in fitted.items():
+        run.params |= changes
+        namespace.update(changes)
+        if changes:
+            log.info("%s: %s", why, ", ".join(f"{key} {value}" for key, value in changes.items()))
     if is_settled:
         return run
     if of_variant:

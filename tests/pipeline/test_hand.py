@@ -398,6 +398,29 @@ def test_a_short_run_on_a_short_history_says_and_records_its_epochs(repository, 
     assert (run.params["EPOCHS"], namespace["EPOCHS"]) == (200, 200)
 
 
+# Other windows
+
+
+@pytest.mark.parametrize(
+    ("days", "fitted"),
+    [
+        (50, {}),
+        (100, {}),
+        (49, {"HORIZONS": [1, 10, 49]}),
+        (10, {"HORIZONS": [1, 10]}),
+        (5, {"HORIZONS": [1, 5], "FORECASTS": [1, 5]}),
+    ],
+)
+def test_horizons_end_with_the_window(repository, days, fitted):
+    (folder := repository / QUICK / "02_windows").mkdir(parents=True)
+    (folder / "scaler.json").write_text(json.dumps({"seq_len": days}))
+    params = params_of(repository, "11_stress_test")
+    assert (params["HORIZONS"], params["FORECASTS"]) == ([1, 10, 50], [1, 10])
+    assert hand.within_windows(params, [repository / "elsewhere", repository / QUICK]) == fitted
+    assert hand.within_windows(params, [repository / "elsewhere"]) == {}
+    assert hand.within_windows({"EPOCHS": 3}, [repository / QUICK]) == {}
+
+
 # Other histories
 
 
