@@ -21,7 +21,7 @@ SELDOM = 500  # windows: models of stress alone have failed their checks on fewe
 
 def notices(run_dir: Path, profile: str) -> list[str]:
     """Lines on the windows, side models, levels of the VIX and episodes that are to be had of this history."""
-    plan = {node: stages.merged_params(ROOT, node, profile) for node in stages.nodes(ROOT, profile)}
+    plan = stages.planned(ROOT, profile)
     returns = data.log_returns(artefacts.Artefact(run_dir / "01_data").table("prices.parquet"))
     cutting = plan["02_windows"]
     shares = {"train": cutting["TRAIN_SHARE"], "val": cutting["VAL_SHARE"]}

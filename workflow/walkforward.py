@@ -16,7 +16,7 @@ import numpy as np
 from chaoslib import figures
 from chaoslib.figures.files import SUFFIXES, export
 from chaoslib.market import data
-from chaoslib.pipeline import files, runs, settings
+from chaoslib.pipeline import files, runs, stages
 from chaoslib.stress import backtest
 from chaoslib.stress.walkforward import MODELS, forecast_year
 
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--params", type=json.loads, default={}, help="JSON of params that differ from params/walkforward.yaml"
     )
     options = parser.parse_args(arguments)
-    params = settings.read_yaml(ROOT / "params/walkforward.yaml") | options.params
+    params = stages.walk_params(ROOT) | options.params
     if options.command == "gather":
         gather(options.to, options.files, params)
         return

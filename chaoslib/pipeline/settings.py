@@ -172,19 +172,20 @@ def parsed_cell(notebook: Path, changed: int) -> dict[str, Parameter]:
 
 
 def check(values: dict, cell: dict[str, Parameter], *, source: str) -> None:
-    """Raise ParamsError when a key is unknown to the parameters cell, or when a value is not what it may be."""
+    """Raise ParamsError, a line a fault, when keys are unknown to the parameters cell or values are not what they may be."""
+    faults = []
     for key, value in values.items():
         if key not in cell:
-            raise ParamsError(f"{source}: unknown key {key}; the notebook's parameters are {', '.join(cell)}")
-        if not cell[key].admits(value):
+            faults.append(f"{source}: unknown key {key}; the notebook's parameters are {', '.join(cell)}")
+        elif not cell[key].admits(value):
             hint = ""
             if isinstance(value, str) and cell[key].type in (int, float) and re.fullmatch(r"[\d.]+[eE][-+]?\d+", value):
                 digits, exponent = value.lower().split("e")
                 mantissa = digits if "." in digits else f"{digits}.0"
                 hint = f"; YAML reads it as text, write a dot and a sign: {mantissa}e{int(exponent):+}"
-            raise ParamsError(
-                f"{source}: {key} is {value!r} ({type(value).__name__}) but must be {cell[key].wanted()}{hint}"
-            )
+            faults.append(f"{source}: {key} is {value!r} ({type(value).__name__}) but must be {cell[key].wanted()}{hint}")
+    if faults:
+        raise ParamsError("\n".join(faults))
 
 
 def check_together(values: dict, *, source: str) -> None:

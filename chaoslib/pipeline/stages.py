@@ -8,11 +8,36 @@ all ask this module, so they cannot disagree.
 
 from pathlib import Path
 
-from chaoslib.pipeline.settings import NODE, PATTERN, ParamsError, check, check_together, parameter_cell, read_yaml
+from chaoslib.pipeline.settings import (
+    NODE,
+    PATTERN,
+    Parameter,
+    ParamsError,
+    check,
+    check_together,
+    parameter_cell,
+    read_yaml,
+)
 
 CONDITIONAL = "cond_"  # models named so belong to the conditional tables
 DATA = ("01_data", "02_windows")  # what everything else is made from
 UNSEEDED = (*DATA, "09_evaluation", "10_scorecard", "11_stress_test")
+WALK = {  # of params/walkforward.yaml: notebook -> the keys that are held against its parameters, under its names for them
+    "01_data": {"START": "START"},
+    "02_windows": {"SEQ_LEN": "SEQ_LEN"},
+    "03_vae": {
+        **{key: key for key in ("LATENT_DIM", "HIDDEN", "BETA", "WARMUP_EPOCHS", "VARMATCH_WEIGHT", "BATCH_SIZE", "SEED")},
+        **{"VAE_EPOCHS": "EPOCHS", "VAE_LR": "LR"},
+    },
+    "06_diffusion": {
+        **{"DIFFUSION_EPOCHS": "EPOCHS", "DIFFUSION_LR": "LR"},
+        **{key: key for key in ("EMA_DECAY", "COND_DROPOUT")},
+    },
+    "11_stress_test": {
+        **{"HORIZONS": "FORECASTS", "N_SAMPLES": "N_SCENARIOS"},
+        **{key: key for key in ("STEPS", "GRID", "DRAWS")},
+    },
+}
 NOT_IN_FILES = ("RUN_DIR", "SEED", "TRAIN")  # given by the workflow or by the reader, never by a params file
 
 
@@ -75,9 +100,35 @@ def merged_params(root: Path, node: str, profile: str) -> dict:
     return merged
 
 
+def planned(root: Path, profile: str) -> dict[str, dict]:
+    """node -> its merged params, of every node of a profile. Raises ParamsError with the faults of all files."""
+    plan, faults = {}, []
+    for node in nodes(root, profile):
+        try:
+            plan[node] = merged_params(root, node, profile)
+        except ParamsError as error:
+            faults += [line for line in str(error).splitlines() if line not in faults]
+    if faults:
+        raise ParamsError("\n".join(faults))
+    return plan
+
+
 def published(root: Path) -> dict[str, dict]:
     """node -> params of the paper, of every node."""
     return {node: read_yaml(root / f"params/paper/{node}.yaml") for node in nodes(root)}
+
+
+def walk_params(root: Path) -> dict:
+    """Params of the walk-forward, held against those of the notebooks that do the same. Raises ParamsError."""
+    cell = {"FIRST_YEAR": Parameter(int, 1996, "in [1990, 2200]")}
+    for stage, keys in WALK.items():
+        known = parameter_cell(root / f"notebooks/{stage}.ipynb")
+        cell |= {key: known[name] for key, name in keys.items()}
+    values = read_yaml(root / "params/walkforward.yaml")
+    check(values, cell, source="params/walkforward.yaml")
+    if missing := [key for key in cell if key not in values]:
+        raise ParamsError(f"params/walkforward.yaml lacks {', '.join(missing)}")
+    return values
 
 
 def check_plan(plan: dict[str, dict]) -> None:

@@ -37,6 +37,49 @@ def test_a_wrong_key_or_type_is_named(values, message):
         settings.check(values, CELL, source="p.yaml")
 
 
+def test_every_fault_of_a_file_is_in_one_message():
+    with pytest.raises(ParamsError) as caught:
+        settings.check({"EPOCH": 5, "EPOCHS": "many", "LR": 0.1, "TRAIN": 1}, CELL, source="p.yaml")
+    assert [line.split(" but ")[0].split(";")[0] for line in str(caught.value).splitlines()] == [
+        "p.yaml: unknown key EPOCH",
+        "p.yaml: EPOCHS is 'many' (str)",
+        "p.yaml: TRAIN is 1 (int)",
+    ]
+
+
+def test_the_faults_of_all_files_are_in_one_message(copy):
+    for name, key in (
+        ("paper/03_vae.mse", "LATENT_DIM"),
+        ("paper/06_diffusion.post", "STEPS"),
+        ("quick/11_stress_test", "GRID"),
+    ):
+        path = copy / f"params/{name}.yaml"
+        path.write_text(re.sub(rf"^{key}:.*$", f"{key}: 0", path.read_text(), flags=re.M))
+    with pytest.raises(ParamsError) as caught:
+        stages.planned(copy, "quick")
+    files = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert files == [
+        f"params/{name}.yaml" for name in ("paper/03_vae.mse", "paper/06_diffusion.post", "quick/11_stress_test")
+    ]
+
+
+def test_the_walk_forward_is_held_against_the_rules_of_the_notebooks(copy):
+    path = copy / "params/walkforward.yaml"
+    good = yaml.safe_load(path.read_text())
+    assert stages.walk_params(copy) == good
+    for key in good:
+        for wrong in (None, {"a": 1}, -1):
+            path.write_text(yaml.safe_dump(good | {key: wrong}))
+            with pytest.raises(ParamsError, match=rf"params/walkforward\.yaml: {key} is"):
+                stages.walk_params(copy)
+        path.write_text(yaml.safe_dump({other: value for other, value in good.items() if other != key}))
+        with pytest.raises(ParamsError, match=f"lacks {key}"):
+            stages.walk_params(copy)
+    path.write_text(yaml.safe_dump(good | {"EPOCHS": 3}))
+    with pytest.raises(ParamsError, match="unknown key EPOCHS"):
+        stages.walk_params(copy)
+
+
 def test_right_values_and_whole_floats_are_accepted():
     settings.check({"EPOCHS": 1, "LR": 1, "VARIANT": "", "TRAIN": False, "LEVELS": [1, 2.5]}, CELL, source="p.yaml")
 
