@@ -45,12 +45,13 @@ def locate(dataset: str) -> Path:
 def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
     """A user's file with the columns date, close and vix, however capitalised; more columns are ignored.
 
-    Returns (T,) rows of date (of a time with an offset the local day), close and vix (index points), and the provenance.
+    Returns (T,) rows of date (of a time with an offset the local day), close and vix (index points), with their lines as
+    index, and the provenance.
     Raises DataError for a file that is no such table; the message counts the faulty lines and quotes the first ones.
     """
     path = Path(path)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), skipinitialspace=True)
-    header, values, faults, line = [], [], [], 1
+    header, values, lines, faults, line = [], [], [], [], 1
     for cells in rows_of(reader, path):
         first, line = line, reader.line_num + 1
         if not any(cell.strip() for cell in cells):
@@ -63,6 +64,7 @@ def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
         else:
             row = [cells[column].strip() if column < len(cells) else "" for column in columns]
             values.append(parsed(*row))
+            lines.append(first)
             if values[-1] is None:
                 shown = ", ".join(f"{name}={cell}" for name, cell in zip(COLUMNS, row, strict=True))
                 faults.append(f"line {first} cannot be read ({shown}): dates are YYYY-MM-DD, prices are numbers")
@@ -73,7 +75,7 @@ def read_csv(path: Path | str) -> tuple[pd.DataFrame, dict]:
     if faults:
         more = f" (and {len(faults) - SHOWN} more lines)" if len(faults) > SHOWN else ""
         raise DataError(f"{path}: {'; '.join(faults[:SHOWN])}{more}")
-    prices = pd.DataFrame(values, columns=list(COLUMNS))
+    prices = pd.DataFrame(values, columns=list(COLUMNS), index=pd.Index(lines, name="line"))
     prices["date"] = pd.to_datetime(prices["date"], format="%Y-%m-%d")
     return prices, {"source": path.name, "sha256": files.sha256(path)}
 

@@ -62,7 +62,7 @@ def load_prices(
     if end:
         inside &= prices["date"] <= pd.Timestamp(end)
     try:
-        checked = validate(prices[inside].reset_index(drop=True), min_rows=min_rows, calendar=calendar, max_move=max_move)
+        checked = validate(prices[inside], min_rows=min_rows, calendar=calendar, max_move=max_move).reset_index(drop=True)
     except DataError as error:
         raise DataError(f"{dataset}: {error}") from None
     log.info("checked %s: %s", dataset, told(checked, len(prices), calendar))

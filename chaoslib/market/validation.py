@@ -24,7 +24,7 @@ def validate(
 ) -> pd.DataFrame:
     """Return `prices` unchanged when every row can be trusted, else raise DataError naming the first bad row.
 
-    prices : (T,) rows of date, close, vix
+    prices : (T,) rows of date, close, vix; where the index is named `line`, messages name its numbers, else rows from 0
     max_move, max_vix_move : largest absolute daily log-change
     max_gap : largest number of sessions missing between two rows
     calendar : of the exchange whose sessions the rows are, as `exchange_calendars` names it, or "none"
@@ -39,19 +39,24 @@ def validate(
         raise DataError(f"{len(prices)} rows, but at least {min_rows} are needed: widen START..END or bring a longer file")
     dates = prices["date"].to_numpy(dtype="datetime64[D]")
     if np.isnat(dates).any():
-        raise DataError(f"row {int(np.argmax(np.isnat(dates)))}: the date is missing")
+        raise DataError(f"{place(prices, int(np.argmax(np.isnat(dates))))}: the date is missing")
     for row in np.flatnonzero(dates[1:] <= dates[:-1])[:1] + 1:
         what = "repeats" if dates[row] == dates[row - 1] else "is earlier than"
-        raise DataError(f"row {row}: {dates[row]} {what} the row before: sort by date and keep one row a day")
+        raise DataError(f"{place(prices, row)}: {dates[row]} {what} the row before: sort by date and keep one row a day")
     check_values(prices, dates, {"close": max_move, "vix": max_vix_move})
     if calendar != "none":
-        check_sessions(dates, calendar, max_gap)
+        check_sessions(prices, dates, calendar, max_gap)
     stale = np.flatnonzero(prices["close"].diff().eq(0).rolling(9).sum().eq(9))
     if len(stale):
-        raise DataError(f"row {stale[0]} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
+        raise DataError(f"{place(prices, stale[0])} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
     if not 5 <= prices["vix"].median() <= 100:
         raise DataError(f"the median VIX is {prices['vix'].median():g}: it must be in index points, such as 20")
     return prices
+
+
+def place(prices: pd.DataFrame, row: int) -> str:
+    """What a message calls a row: the line of a file where the index has its number."""
+    return f"line {prices.index[row]}" if prices.index.name == "line" else f"row {row}"
 
 
 def check_values(prices: pd.DataFrame, dates: np.ndarray, limits: dict[str, float]) -> None:
@@ -61,29 +66,31 @@ def check_values(prices: pd.DataFrame, dates: np.ndarray, limits: dict[str, floa
         bad = ~(np.isfinite(values) & (values > 0))
         if bad.any():
             row = int(np.argmax(bad))
-            raise DataError(f"row {row} ({dates[row]}): {name} is {values[row]}, it must be positive and finite")
+            raise DataError(f"{place(prices, row)} ({dates[row]}): {name} is {values[row]}, it must be positive and finite")
         moves = np.abs(np.diff(np.log(values)))
         if moves.max(initial=0.0) > limit:
             row = int(np.argmax(moves > limit)) + 1
             raise DataError(
-                f"row {row} ({dates[row]}): {name} goes from {values[row - 1]:g} to {values[row]:g} in a day, "
+                f"{place(prices, row)} ({dates[row]}): {name} goes from {values[row - 1]:g} to {values[row]:g} in a day, "
                 f"a log-change beyond {limit:g}: a split, a typing error or another unit"
             )
 
 
-def check_sessions(dates: np.ndarray, calendar: str, max_gap: int) -> None:
+def check_sessions(prices: pd.DataFrame, dates: np.ndarray, calendar: str, max_gap: int) -> None:
     """Raise DataError for rows on days without a session of the calendar, and for sessions without a row."""
     closed = ~np.isin(dates, sessions(dates, calendar))
     if closed.any():
         row = int(np.argmax(closed))
         raise DataError(
-            f"row {row}: {dates[row]} is a {pd.Timestamp(dates[row]):%A} on which the exchange ({calendar}) was closed, and "
-            f"{closed.sum()} of {len(dates)} rows are such days: keep trading days only, and fill no holiday"
+            f"{place(prices, row)}: {dates[row]} is a {pd.Timestamp(dates[row]):%A} on which the exchange ({calendar}) was "
+            f"closed, and {closed.sum()} of {len(dates)} rows are such days: keep trading days only, and fill no holiday"
         )
     missed = missing_sessions(dates, calendar)
     if missed.max(initial=0) > max_gap:
         row = int(np.argmax(missed > max_gap)) + 1
-        raise DataError(f"row {row}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}")
+        raise DataError(
+            f"{place(prices, row)}: {missed[row - 1]} trading days are missing between {dates[row - 1]} and {dates[row]}"
+        )
     if missed.sum() > max(max_gap, 0.01 * len(dates)):
         raise DataError(f"{missed.sum()} trading days are missing between {len(dates)} rows: daily closes are needed")
 

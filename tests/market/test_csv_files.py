@@ -66,7 +66,9 @@ def test_a_history_comes_back_as_it_was_written(prices, write_csv):
     ],
 )
 def test_what_vendors_write_is_read(write_csv, content):
-    pd.testing.assert_frame_equal(data.read_csv(write_csv(content))[0], READ, check_dtype=False)
+    prices, _ = data.read_csv(write_csv(content))
+    assert prices.index.name == "line"
+    pd.testing.assert_frame_equal(prices.reset_index(drop=True), READ, check_dtype=False)
 
 
 REFUSED = {
@@ -166,9 +168,28 @@ def test_holidays_filled_with_the_day_before_are_counted_and_the_first_is_named(
 
 
 def test_the_error_names_the_file(write_csv):
-    with pytest.raises(DataError, match=r"mine\.csv: row 1: 2019-12-25 is a Wednesday on which"):
+    with pytest.raises(DataError, match=r"mine\.csv: line 3: 2019-12-25 is a Wednesday on which"):
         path = write_csv("date,close,vix\n2019-12-24,100.0,12.5\n2019-12-25,100.0,12.5\n2019-12-26,101.0,12.6\n")
         data.load_prices(path, min_rows=3)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "fault"),
+    [
+        ("2015-01-20,1000.0,15.0", "close goes from"),
+        ("2015-01-19,100.0,15.0", "2015-01-19 is a Monday on which the exchange"),
+        ("2015-01-16,100.0,15.0", "2015-01-16 repeats the row before"),
+        ("2015-01-20,100.0,-1", "vix is -1.0, it must be positive"),
+        ("2015-02-20,100.0,15.0", "trading days are missing between 2015-01-16 and 2015-02-20"),
+    ],
+)
+def test_the_line_of_a_faulty_row_is_that_of_the_file_whatever_comes_before_it(write_csv, faulty, fault):
+    rows = [f"{day},100.{day.day},15.0" for day in pd.bdate_range("2015-01-05", "2015-01-16").date]
+    lines = ["date,close,vix", "2014-12-01,1.0,15.0", "", *rows, "", faulty, ""]
+    with pytest.raises(DataError) as caught:
+        data.load_prices(write_csv("\n".join(lines)), min_rows=3, start="2015-01-01")
+    assert f"line {len(lines) - 1}" in str(caught.value)
+    assert fault in str(caught.value)
 
 
 def test_missing_sessions_within_the_limits_and_rows_outside_the_span_are_told(prices, write_csv, caplog):
