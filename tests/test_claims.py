@@ -4,11 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from chaoslib.evaluation import metrics, probe
 from chaoslib.evaluation.scorecard import UNRANKED  # noqa: F401, named in queries
+from chaoslib.market import data, windows
+from chaoslib.market.vix import plenty_between
 
 NEURAL = ("ldm_post", "ldm_mu")
 READ_THE_VIX = ("cond_ldm", "cond_ldm_normalised", "vix_scaled")
@@ -592,3 +595,45 @@ def test_a_sentence_stands_where_its_table_holds_it(root, page, sentence, holds)
     text, sentence = (re.sub(r"\s+", " ", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", each)) for each in (text, sentence))
     assert sentence in text, "the sentence was changed: change it here, with what it is read from"
     assert holds(Tables(root)), "the published tables do not hold this sentence any more: rewrite it"
+
+
+# The checks of chapters
+
+
+def checks(root, chapter: str) -> str:
+    """The cell of a notebook that holds its last checks."""
+    cells = json.loads((root / f"notebooks/{chapter}.ipynb").read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return [source for source in sources if "\nassert " in f"\n{source}" or "    assert " in source][-1]
+
+
+@pytest.fixture(scope="module")
+def train() -> dict:
+    """The published training windows, with their VIX."""
+    returns = data.log_returns(data.load_prices("sp500_logret", start="2000-01-03")[0])
+    return windows.cut_windows(windows.split_by_date(returns)["train"])
+
+
+def test_the_checks_of_every_seed_hold_on_the_published_tables(root, train):
+    """The very cells, on the numbers that readers get: also where a check was written after the run."""
+    tables = Tables(root)
+    distances, card, referees = tables("distances"), tables("scorecard"), tables("referees")
+    known = {"metrics": metrics, "np": np, "plenty_between": plenty_between}
+    known |= {"against_train": distances.query("reference == 'train'"), "real": {"train": train["windows"]}}
+    exec(checks(root, "09_evaluation"), dict(known))
+    known |= {"verdicts": referees, "card_train": card.query("reference == 'train'")}
+    exec(checks(root, "10_scorecard"), dict(known))
+    vix = {at: {"train": train[f"vix_{at}"]} for at in ("end", "start")}
+    rivals = tables("conditional").query("mode == 'matched' and split == 'train'")
+    for _, volatility in tables("volatility").groupby("seed"):
+        exec(checks(root, "07_conditional"), known | {"volatility": volatility, "main": rivals, "vix": vix})
+    with pytest.raises(AssertionError, match="finds memory in days drawn one by one"):
+        faulty = card.query("reference == 'train'").assign(value=0.7)
+        exec(checks(root, "10_scorecard"), known | {"card_train": faulty})
+    with pytest.raises(AssertionError, match="the iid bootstrap shows memory"):
+        faulty = distances.query("reference == 'train'")
+        faulty = faulty.assign(distance=faulty["distance"].where(faulty["model"] != "iid_bootstrap", 0.05))
+        exec(checks(root, "09_evaluation"), known | {"against_train": faulty})
+    with pytest.raises(AssertionError, match="volatility falls as the VIX rises"):
+        faulty = tables("volatility").query("seed == 0").iloc[::-1]
+        exec(checks(root, "07_conditional"), known | {"volatility": faulty, "main": rivals, "vix": vix})
