@@ -195,6 +195,12 @@ def test_a_star_marks_what_lies_outside(published, texts):
     assert sum(cells[-2].endswith("*") for cells in rows_of(texts["scorecard"]) if len(cells) > 1) == len(outside)
 
 
+def test_the_caption_of_drift_names_the_horizon_of_the_run(published, texts):
+    assert "cumulative log-returns over 50 days" in texts["drift"]
+    shorter = published["stress"].replace({"horizon_days": {50: 30}})
+    assert "cumulative log-returns over 30 days" in floats_of(published | {"stress": shorter})["drift"]
+
+
 def test_one_seed_has_no_range(small):
     assert not small["conditional_summary"].count(r"$\pm$")
     for name in set(small) - {"forecast_gaps", "scorecard", "verdict"}:  # a label and an interval have brackets too

@@ -175,7 +175,10 @@ def drift(tables: Tables) -> Printed:
     digits = dict.fromkeys(DRIFT, 1) | {"n_windows": 0, "n_episodes": 0}
     rows = rows.assign(target_vix=[f"VIX {vix:g}" for vix in rows["target_vix"]])
     frame = over_seeds(rows, ["model", "target_vix"], DRIFT, digits)
-    return frame.rename_axis(["", "VIX before"]), {"seeds": seeds_of(rows)}
+    facts = {"seeds": seeds_of(rows)}
+    if "stress" in tables:  # over the same horizon as its longest
+        facts["days"] = f"{tables['stress']['horizon_days'].max()}"
+    return frame.rename_axis(["", "VIX before"]), facts
 
 
 def episodes(tables: Tables) -> Printed:
