@@ -115,8 +115,10 @@ def volatility_against_vix(
             axis.plot(at_levels, low, at_levels, high, color=COLOURS[model], linestyle="--", linewidth=0.8)
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
         axis.set_yscale("log")
-        inside = [level for level in ANNUAL if axis.get_ylim()[0] <= level <= axis.get_ylim()[1]]
-        axis.set_yticks(inside, [f"{level}" for level in inside])
+        low, high = axis.get_ylim()
+        begins = max((level for level in ANNUAL if level <= low), default=low)
+        shown = [level for level in ANNUAL if begins <= level <= high]
+        axis.set_yticks(shown, [f"{level}" for level in shown])
         vix_axis(axis)
         axis.set_xlabel(ANCHORS[at])
     axes[0].set_ylabel("realised volatility (% per year)")
