@@ -4,6 +4,7 @@ Reads the finished 01_data of a run, and says first how many windows there are.
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,17 @@ def notices(run_dir: Path, profile: str) -> list[str]:
     returns = data.log_returns(artefacts.Artefact(run_dir / "01_data").table("prices.parquet"))
     cutting = plan["02_windows"]
     shares = {"train": cutting["TRAIN_SHARE"], "val": cutting["VAL_SHARE"]}
-    spans = windows.split_by_date(returns, seq_len=cutting["SEQ_LEN"], **shares)
+    try:
+        spans = windows.split_by_date(returns, seq_len=cutting["SEQ_LEN"], **shares)
+    except ValueError as error:
+        return [f"02_windows: will stop, {error}"]
     cut = {name: windows.cut_windows(span, seq_len=cutting["SEQ_LEN"]) for name, span in spans.items()}
     lines = ["windows: " + ", ".join(f"{len(part['windows'])} {name}" for name, part in cut.items())]
     for node, params in plan.items():
         lines += of_side_model(node, params, cut["train"]["vix_end"]) if params.get("STRESS_VIX") else []
         lines += of_targets(node, params, cut["train"])
+        if (batch := params.get("BATCH_SIZE", 0)) > len(cut["train"]["windows"]):
+            lines.append(f"{node}: will stop, BATCH_SIZE {batch} is more than the training windows")
         if months := params.get("MONTHS"):
             ends = {name: int(span.index[-1]) + 1 for name, span in spans.items()}
             happened = history.episodes(returns, ends, months, days=cutting["SEQ_LEN"])
@@ -51,17 +57,18 @@ def of_side_model(node: str, params: dict, vix: np.ndarray) -> list[str]:
 
 
 def of_targets(node: str, params: dict, train: dict[str, np.ndarray]) -> list[str]:
-    """Which levels of the VIX cannot be asked for, and what is asked for in their place."""
+    """Which levels of the VIX cannot be asked for, and what is asked for in their place, by the day of the VIX."""
     lines = []
-    for key, at in (("TARGETS", "start"), ("SWEEP_VIX", "end")):
-        low, high = fit_vix_condition(train["windows"], train[f"vix_{at}"], vix_at=at, normalise=False).reach
-        beyond = [f"{vix:g}" for vix in params.get(key, []) if not low <= vix <= high]
+    for key, at in product(("TARGETS", "SWEEP_VIX"), ("end", "start") if "SWEEP_VIX" in params else ("start",)):
+        vix, levels = train[f"vix_{at}"], params.get(key, [])
+        low, high = fit_vix_condition(train["windows"], vix, vix_at=at, normalise=False).reach
+        beyond = [level for level in levels if not low <= level <= high]
         if beyond:
-            asked = within_reach(params[key], train[f"vix_{at}"], low, high)
-            lines.append(
-                f"{node}: of {key} a VIX of {', '.join(beyond)} is out of reach, {low:.1f} to {high:.1f}; asked for are "
-                f"{', '.join(f'{vix:g}' for vix in asked)}"
-            )
+            asked = within_reach(levels, vix, low, high)
+            how = "asked for are" if set(asked) <= set(levels) else "asked for are quantiles of its own VIX,"
+            named, instead = (", ".join(f"{level:g}" for level in each) for each in (beyond, asked))
+            where = f"a VIX of {named} at the {at} of a window is out of reach, {low:.1f} to {high:.1f}"
+            lines.append(f"{node}: of {key} {where}; {how} {instead}")
     return lines
 
 

@@ -64,20 +64,22 @@ def load_prices(
     try:
         checked = validate(prices[inside], min_rows=min_rows, calendar=calendar, max_move=max_move).reset_index(drop=True)
     except DataError as error:
-        raise DataError(f"{dataset}: {error}") from None
-    log.info("checked %s: %s", dataset, told(checked, len(prices), calendar))
+        cut = f" (START {start} and END {end or 'none'} leave {inside.sum()} of {len(prices)} rows)" * (not inside.all())
+        raise DataError(f"{dataset}: {error}{cut}") from None
+    log.info("checked %s: %s", dataset, told(checked, len(prices), calendar, start, end))
     return checked, provenance
 
 
-def told(prices: pd.DataFrame, rows: int, calendar: str) -> str:
-    """What was found of (T,) validated prices, the part between START and END of some rows."""
+def told(prices: pd.DataFrame, rows: int, calendar: str, start: str, end: str) -> str:
+    """What was found of (T,) validated prices, the part from START to END of some rows."""
     days = prices["date"].to_numpy(dtype="datetime64[D]")
     text = f"{len(prices)} trading days from {days[0]} to {days[-1]}, no fault found"
     if calendar == "none":
         text += ", held against no exchange's calendar"
     elif missed := missing_sessions(days, calendar).sum():
         text += f", {missed} sessions of {calendar} without a row"
-    return text + (f"; {rows - len(prices)} rows outside START..END are left out" if len(prices) < rows else "")
+    span = f"START {start} and END {end}" if end else f"START {start}"
+    return text + (f"; {rows - len(prices)} rows outside {span} are left out" if len(prices) < rows else "")
 
 
 def read_snapshot(dataset: str) -> tuple[pd.DataFrame, dict]:

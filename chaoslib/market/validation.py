@@ -29,8 +29,8 @@ def validate(
     max_gap : largest number of sessions missing between two rows
     calendar : of the exchange whose sessions the rows are, as `exchange_calendars` names it, or "none"
     Also refused: rows on days without a session (holidays filled with the day before, say), more than one session in a
-    hundred missing in all (weekly data), a close that does not move for ten rows, and a median VIX outside 5..100 index
-    points (a VIX given as a fraction).
+    hundred missing in all (weekly data), a close or VIX that does not move for ten rows, and a median VIX outside 5..100
+    index points (a VIX given as a fraction).
     """
     for name in ("date", "close", "vix"):
         if name not in prices.columns:
@@ -46,9 +46,11 @@ def validate(
     check_values(prices, dates, {"close": max_move, "vix": max_vix_move})
     if calendar != "none":
         check_sessions(prices, dates, calendar, max_gap)
-    stale = np.flatnonzero(prices["close"].diff().eq(0).rolling(9).sum().eq(9))
-    if len(stale):
-        raise DataError(f"{place(prices, stale[0])} ({dates[stale[0]]}): the close has not moved for ten rows: stale data")
+    for name in ("close", "vix"):
+        stale = np.flatnonzero(prices[name].diff().eq(0).rolling(9).sum().eq(9))
+        if len(stale):
+            where = f"{place(prices, stale[0])} ({dates[stale[0]]})"
+            raise DataError(f"{where}: the {name} has not moved for ten rows: stale data")
     if not 5 <= prices["vix"].median() <= 100:
         raise DataError(f"the median VIX is {prices['vix'].median():g}: it must be in index points, such as 20")
     return prices
@@ -86,6 +88,8 @@ def check_sessions(prices: pd.DataFrame, dates: np.ndarray, calendar: str, max_g
             f"closed, and {closed.sum()} of {len(dates)} rows are such days: keep trading days only, and fill no holiday"
         )
     missed = missing_sessions(dates, calendar)
+    if len(missed) and np.median(missed) > 0:
+        raise DataError(f"{missed.sum()} trading days are missing between {len(dates)} rows: daily closes are needed")
     if missed.max(initial=0) > max_gap:
         row = int(np.argmax(missed > max_gap)) + 1
         raise DataError(
@@ -122,4 +126,6 @@ def sessions_between(calendar: str, first: pd.Timestamp, last: pd.Timestamp) -> 
         )
     except exchange_calendars.errors.InvalidCalendarName:
         raise DataError(f"unknown calendar {calendar!r}: use a code such as XNYS, XTKS or 24/7, or none") from None
+    except ValueError as error:  # of days before it begins or after it ends
+        raise DataError(f"calendar {calendar}: {error}. Move START or END, or give none") from None
     return found.sessions.to_numpy(dtype="datetime64[D]")

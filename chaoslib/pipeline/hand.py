@@ -80,8 +80,8 @@ def training_windows(bases: list[Path]) -> int | None:
     """How many training windows 02_windows counted in the first of some run folders that has it; None where none has."""
     for table in (base / "02_windows/splits.csv" for base in bases):
         if table.exists():
-            with table.open(encoding="utf-8", newline="") as file:
-                return next(int(row["n_windows"]) for row in csv.DictReader(file) if row["split"] == "train")
+            rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
+            return next(int(row["n_windows"]) for row in rows if row["split"] == "train")
     return None
 
 
@@ -117,9 +117,11 @@ def another_history(root: Path, params: dict, bases: list[Path]) -> str:
     metas = [base / "01_data/meta.json" for base in bases]
     read = [json.loads(path.read_text(encoding="utf-8"))["params"] for path in metas if path.exists()]
     ours = params if "DATASET" in params else next(iter(read), written_about)
-    named = {key: ours[key] for key in ("DATASET", "START", "END") if ours[key] != written_about[key]}
+    of_history = ("DATASET", "SOURCE", "START", "END")
+    named = {key: ours[key] for key in of_history if ours.get(key, written_about[key]) != written_about[key]}
     if not named:
         return ""
+    ours = written_about | ours
     dataset = Path(ours["DATASET"]).name
     span = f" from {ours['START']} to {ours['END'] or 'its end'}" if {"START", "END"} & set(named) else ""
     return f"this run is of {dataset}{span}; what the text says of years and findings is about the S&P 500, 2000 to 2022"

@@ -157,7 +157,9 @@ class Run:
             return text + f"Run notebooks/{stages.stage_of(stages.node_of(places[0]))}.ipynb first"
         seeds = {0, *(stages.seed_of(place) for place in places)}
         make = "make quick" if self.params.get("SHORT", True) else "make reproduce"
-        make += f" SEEDS={','.join(map(str, sorted(seeds)))}" if seeds - {0} and make == "make quick" else ""
+        published = set(settings.parameter_cell(self.root / "notebooks/09_evaluation.ipynb")["SEEDS"].default)
+        if seeds - ({0} if make == "make quick" else published):
+            make += f" SEEDS={','.join(map(str, sorted(seeds | (set() if make == 'make quick' else published))))}"
         lines = hand.commands(self.root, self.plan().unmade(places), self.params)
         return text + f"`{make}` runs all there is; or run these notebooks first, in JupyterLab or with\n{lines}"
 
@@ -205,7 +207,7 @@ class Run:
     def how_to_mend(self, what: str, places: set[str]) -> str:
         """A message on parts that do not belong together."""
         if not self.by_hand:
-            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(max(places)))}.ipynb again"
+            return f"{what}: run notebooks/{stages.stage_of(stages.node_of(min(places, key=hand.in_order)))}.ipynb again"
         lines = hand.commands(self.root, places, self.params)
         lab = shlex.quote(str(self.base.relative_to(self.root) if self.base.is_relative_to(self.root) else self.base))
         back = f"`rm -r {lab}` goes back to {self.show(self.finished_run)}; or run" if self.finished_run else "Run"

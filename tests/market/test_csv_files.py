@@ -198,7 +198,7 @@ def test_missing_sessions_within_the_limits_and_rows_outside_the_span_are_told(p
         data.load_prices(path, start=str(prices["date"][3].date()), min_rows=50)
     assert "54 trading days from 2015-01-0" in caplog.text
     assert "3 sessions of XNYS without a row" in caplog.text
-    assert "3 rows outside START..END are left out" in caplog.text
+    assert "3 rows outside START 2015-01-07 are left out" in caplog.text
 
 
 def test_another_exchange_has_days_of_its_own(prices):
@@ -219,6 +219,12 @@ def test_without_a_calendar_any_day_may_have_a_row(prices):
     with pytest.raises(DataError, match=r"a log-change beyond 0\.3"):
         validate(wild, min_rows=50, calendar="none")
     assert validate(wild, min_rows=50, calendar="none", max_move=0.6) is wild
+
+
+def test_days_before_a_calendar_begins_are_refused(prices):
+    dates = prices["date"] - pd.Timedelta(days=365 * 22)
+    with pytest.raises(DataError, match=r"calendar XTKS: .*earliest date.* Move START or END, or give none"):
+        validate(prices.assign(date=dates), min_rows=50, calendar="XTKS")
 
 
 @pytest.mark.parametrize("year", ["0020", "1492", "2999"])

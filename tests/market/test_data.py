@@ -133,6 +133,7 @@ FAULTS = {
     "close -40 %": (jump(59, "close", 0.6), r"row 59 \(2015-03-30\): close goes from .* in a day"),
     "vix x 2.8": (jump(7, "vix", 2.8), r"row 7 \(2015-01-13\): vix goes from .* in a day"),
     "six sessions missing": (drop_rows(7, 12), r"row 7: 6 trading days are missing between 2015-01-12 and 2015-01-22"),
+    "dead vix": (lambda f: f.assign(vix=15.0), r"row 9 \(2015-01-15\): the vix has not moved for ten rows"),
     "too few rows": (lambda f: f.head(49), r"49 rows, but at least 50"),
     "no date column": (lambda f: f.drop(columns="date"), r"column 'date' is missing"),
     "no close column": (lambda f: f.drop(columns="close"), r"column 'close' is missing"),

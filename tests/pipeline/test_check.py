@@ -41,12 +41,11 @@ def test_a_short_and_calm_history_is_told_what_it_cannot_give(prices, tmp_path):
     assert f"08_timegan.stress: will be left out, {few} and it learns from 256 at least" in lines
     months = "no month of MONTHS lies in this history; its own are judged: Dec 2015, Jun 2016, Aug 2017"
     assert lines[-1] == f"11_stress_test: {months}"
-    assert [line for line in lines if "out of reach" in line] == [
-        f"{node}: of TARGETS a VIX of {beyond} is out of reach, 8.3 to 50.9; asked for are {asked}"
-        for node, beyond, asked in (
-            ("07_conditional", "60, 80", "12, 15, 20, 25, 30, 40"),
-            ("11_stress_test", "60, 80", "15, 20, 25, 30, 40"),
-        )
+    reach = [line.replace(": of TARGETS a VIX of 60, 80 at the", "") for line in lines if "out of reach" in line]
+    asked = "of a window is out of reach, 8.3 to 50.9; asked for are"
+    assert reach == [
+        *(f"07_conditional {at} {asked} 12, 15, 20, 25, 30, 40" for at in ("end", "start")),
+        f"11_stress_test start {asked} 15, 20, 25, 30, 40",
     ]
 
 
@@ -58,12 +57,27 @@ def test_a_history_without_stress_or_with_another_kind_of_index_is_told_which_le
         in lines
     )
     wild = prices.assign(vix=3.3 * prices["vix"])
-    (line,) = [line for line in said(tmp_path / "wild", wild) if "SWEEP_VIX" in line]
-    assert line.startswith("07_conditional: of SWEEP_VIX a VIX of 15, 20, 25 is out of reach, 26.1 to 333.5; asked for are ")
-    asked = [float(level) for level in line.partition("asked for are ")[2].split(", ")]
+    line, _ = [line for line in said(tmp_path / "wild", wild) if "SWEEP_VIX" in line]  # at either end of the window
+    beyond = (
+        "of SWEEP_VIX a VIX of 15, 20, 25 at the end of a window is out of reach, 26.1 to 333.5; asked for are quantiles"
+    )
+    assert line.startswith(f"07_conditional: {beyond} of its own VIX, ")
+    asked = [float(level) for level in line.partition("its own VIX, ")[2].split(", ")]
     assert len(asked) == 4
     assert np.all(np.diff(asked) > 0)
     assert 30 < asked[0] < asked[-1] < 267  # as the index is
+
+
+def test_what_will_stop_a_run_is_said(prices, tmp_path, monkeypatch):
+    plan = check.stages.planned(check.ROOT, "paper")
+    long = plan | {"02_windows": plan["02_windows"] | {"SEQ_LEN": 250}}
+    large = plan | {"06_diffusion.mu": plan["06_diffusion.mu"] | {"BATCH_SIZE": 2000}}
+    short = between(prices, "2012-01-03", "2016-12-30")
+    monkeypatch.setattr(check.stages, "planned", lambda *_: long)
+    (line,) = said(tmp_path, short)
+    assert line.startswith("02_windows: will stop, the val span has 189 days, less than a window of 250")
+    monkeypatch.setattr(check.stages, "planned", lambda *_: large)
+    assert "06_diffusion.mu: will stop, BATCH_SIZE 2000 is more than the training windows" in said(tmp_path, short)
 
 
 CRASH = ["epoch 1/3  loss 2", "Traceback (most recent call last):", "  deep inside", "AssertionError: a check"]

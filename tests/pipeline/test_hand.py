@@ -430,6 +430,7 @@ def test_horizons_end_with_the_window(repository, days, fitted):
         ({}, ""),
         ({"DATASET": "nasdaq_logret"}, "this run is of nasdaq_logret; what the text says"),
         ({"DATASET": "/home/me/nikkei.csv"}, "this run is of nikkei.csv; what the text says"),
+        ({"SOURCE": "yahoo"}, "this run is of sp500_logret; what the text says"),
         ({"START": "1990-01-02"}, "this run is of sp500_logret from 1990-01-02 to its end; what the text says"),
         ({"END": "2017-12-29"}, "this run is of sp500_logret from 2000-01-03 to 2017-12-29; what the text says"),
     ],

@@ -446,6 +446,7 @@ def test_seeds_are_those_asked_for_else_those_of_the_profile(workflow, seeds, ex
         ({"start": "yesterday"}, "make: START is 'yesterday' (str) but must be a text, ISO date"),
         ({"end": "1999-12-31"}, "make: START must be before END"),
         ({"max_move": "1.2.3"}, "make: MAX_MOVE is '1.2.3' (str) but must be float, in (0, 10]"),
+        ({"max_move": "0"}, "make: MAX_MOVE is 0.0 (float) but must be float, in (0, 10]"),
         ({"max_move": "much"}, "make: MAX_MOVE is 'much' (str) but must be float, in (0, 10]"),
         ({"dataset": "nasdaq_logret", "target": "walkforward"}, "walkforward forecasts the shipped S&P 500"),
         ({"profile": "fast"}, "unknown profile 'fast': params/ holds paper, quick"),
@@ -547,5 +548,5 @@ def test_check_runs_the_data_stage_alone_on_a_users_file(workflow, root):
     closes.to_csv(workflow.folder / name, index=False)
     bad = workflow.call(target="check", dataset=name)
     assert bad.returncode != 0
-    assert f"DataError: {name}: row 700 (2012-" in bad.stdout + bad.stderr
+    assert f"DataError: {name}: line 702 (2012-" in bad.stdout + bad.stderr
     assert "close is -1.0" in bad.stdout + bad.stderr
