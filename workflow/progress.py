@@ -7,14 +7,14 @@ import re
 import sys
 
 PROGRESS = re.compile(
-    r"epoch |sampled |saved |checked |not training|unchanged|left out|a short history|shorter windows"
+    r"epoch |sampled |saved |checked |not training|unchanged|left out|kernel died|a short history|shorter windows"
     r"|\d{4}: |Yahoo |.*; attempt \d+ of \d+, next in "
 )
 FAILURE = re.compile(r".*Exception encountered|Traceback |[A-Za-z_.]+(Error|Exception):")
 
 failed: list[str] = []  # from the first sign on
 for line in sys.stdin:
-    if line.startswith("left out: "):
+    if line.startswith(("left out: ", "kernel died ")):
         failed = []
     if failed or FAILURE.match(line):
         failed.append(line)

@@ -18,6 +18,7 @@ from pathlib import Path
 from chaoslib.pipeline import artefacts, files, reruns, runs, stages
 
 ROOT = Path(__file__).resolve().parents[1]
+ATTEMPTS = 3  # to start a kernel
 CHECKS = ("AssertionError", "TooFewWindows", "LeftOut")  # raised by notebooks that find no fault with the machine
 
 
@@ -65,6 +66,14 @@ def repeated(folder: Path, memory: Path, made_from: list[str]) -> bool:
     return True
 
 
+def died_at_start(attempt: Path) -> bool:
+    """Whether papermill wrote a notebook of which no cell began, as where two kernels were given one port."""
+    if not attempt.exists():
+        return False
+    cells = json.loads(attempt.read_text(encoding="utf-8"))["cells"]
+    return not any(cell.get("execution_count") or cell.get("outputs") for cell in cells)
+
+
 def left_out(options: argparse.Namespace, attempt: Path, folder: Path) -> str:
     """Why a side model cannot be made, which is written to its folder in its place; empty when something else went wrong.
 
@@ -106,7 +115,12 @@ def main() -> int:
     command = [sys.executable, "-m", "papermill", notebook, attempt, *flags(options), "-k", "python3", "--cwd", ROOT]
     attempt.parent.mkdir(parents=True, exist_ok=True)
     begun, started = time.time(), time.perf_counter()
-    code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
+    for _ in range(ATTEMPTS):
+        attempt.unlink(missing_ok=True)
+        code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
+        if not code or not died_at_start(attempt):
+            break
+        print("kernel died before the first cell: it is started again", flush=True)
     if code and (why := left_out(options, attempt, folder)):
         print(f"left out: {options.place}, a model beside the others, as its check failed: {why}", flush=True)
     elif code:

@@ -89,6 +89,10 @@ CRASH = ["epoch 1/3  loss 2", "Traceback (most recent call last):", "  deep insi
         (["hello", "epoch 1/3  loss 2", "saved a.csv in b"], ["epoch 1/3  loss 2", "saved a.csv in b"]),
         (CRASH, CRASH),
         ([*CRASH, "left out: 03_vae.stress, as a check"], ["epoch 1/3  loss 2", "left out: 03_vae.stress, as a check"]),
+        (
+            [*CRASH, "kernel died before", "epoch 2/3  loss 1"],
+            ["epoch 1/3  loss 2", "kernel died before", "epoch 2/3  loss 1"],
+        ),
         (["left out: 03_vae.stress, few", *CRASH], ["left out: 03_vae.stress, few", *CRASH]),
     ],
 )

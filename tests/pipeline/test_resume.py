@@ -43,7 +43,10 @@ for flag, first, second in options:
 log = pathlib.Path(log).absolute()
 os.chdir(root)
 run = runs.Run(pathlib.Path(notebook).stem, params, root)
-outputs = []
+if (crash := root / f"crash.{run.node}").exists():
+    crash.unlink()
+    log.write_text(json.dumps({"cells": [{"execution_count": None, "outputs": []}]}))
+    sys.exit("ZMQError: Address already in use")
 try:
     run.require_made()
     if params.get("STRESS_VIX") and "RAISE = " in (text := (root / notebook).read_text()):
@@ -192,6 +195,17 @@ def test_a_model_of_stress_alone_that_a_check_refuses_is_left_out_and_nothing_el
         assert project.planned() == set()
     assert "seed0/03_vae.stress" in project.executed()  # made where it can be
     assert artefacts.Artefact(project.run_dir / "seed0/03_vae.stress").left_out == ""
+
+
+def test_a_kernel_that_dies_before_the_first_cell_is_started_again(project):
+    params = project.folder / "params/quick/06_diffusion.mu.yaml"
+    (project.folder / "crash.06_diffusion.mu").touch()
+    place = "seed0/06_diffusion.mu"
+    with edited(params, params.read_text() + "TIMESTEPS: 998\n"):
+        assert project.executed(target=f"quick/sp500_logret/{place}/SHA256SUMS") == [place]
+    assert f"{place}: kernel died before the first cell: it is started again" in project.output
+    assert "ZMQError" not in project.output
+    assert project.executed(target=f"quick/sp500_logret/{place}/SHA256SUMS") == [place]
 
 
 def test_what_snakemake_remembers_is_not_needed(project):
