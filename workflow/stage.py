@@ -115,10 +115,10 @@ def main() -> int:
     command = [sys.executable, "-m", "papermill", notebook, attempt, *flags(options), "-k", "python3", "--cwd", ROOT]
     attempt.parent.mkdir(parents=True, exist_ok=True)
     begun, started = time.time(), time.perf_counter()
-    for _ in range(ATTEMPTS):
+    for left in reversed(range(ATTEMPTS)):
         attempt.unlink(missing_ok=True)
         code = subprocess.run([*command, "--log-output", "--no-progress-bar"]).returncode
-        if not code or not died_at_start(attempt):
+        if not (code and left and died_at_start(attempt)):
             break
         print("kernel died before the first cell: it is started again", flush=True)
     if code and (why := left_out(options, attempt, folder)):

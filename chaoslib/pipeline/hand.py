@@ -4,9 +4,6 @@ What was run by hand lies in runs/lab and is used by hand. Whatever else is need
 paper's or the quick one, never from both. Parts that do not belong together stop with the commands that mend it.
 """
 
-import csv
-import json
-import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +13,6 @@ from chaoslib.pipeline.artefacts import SUMS, Artefact
 
 LAB = "lab"
 FINISHED = ("paper/sp500_logret", "quick/sp500_logret")  # beside the lab, in order of preference
-PLENTY = 4000  # training windows for which small settings are meant
 
 
 class Gone(LookupError):
@@ -52,79 +48,6 @@ def settle(root: Path, stage: str, params: dict) -> tuple[dict[str, object], dic
     small = read("quick", named) if params.get("SHORT") else {}
     small = {key: value for key, value in small.items() if is_same(values.get(key), published.get(key))}
     return {key: value for key, value in of_variant.items() if not is_same(params.get(key), value)}, small
-
-
-def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[str, int]:
-    """EPOCHS, and WARMUP_EPOCHS, of a node at small settings on a short history: at most the paper's.
-
-    A history of fewer training windows than `PLENTY` is passed over more often, so that as many steps are taken on it.
-    bases : run folders in which its windows may lie. Empty when the reader chose EPOCHS, or there are plenty of windows.
-    """
-    small, published = (
-        settings.read_yaml(path) if (path := root / f"params/{profile}/{node}.yaml").exists() else {}
-        for profile in ("quick", "paper")
-    )
-    windows = training_windows(bases)
-    if windows is None or "EPOCHS" not in small or not is_same(params.get("EPOCHS"), small["EPOCHS"]):
-        return {}
-    plenty, ours = (math.ceil(n / params["BATCH_SIZE"]) for n in (PLENTY, windows))
-    more = {
-        key: min(small[key] * plenty // ours, published[key])
-        for key in ("EPOCHS", "WARMUP_EPOCHS")
-        if key in small and is_same(params[key], small[key])
-    }
-    return {key: value for key, value in more.items() if value > params[key]}
-
-
-def training_windows(bases: list[Path]) -> int | None:
-    """How many training windows 02_windows counted in the first of some run folders that has it; None where none has."""
-    for table in (base / "02_windows/splits.csv" for base in bases):
-        if table.exists():
-            rows = csv.DictReader(table.read_text(encoding="utf-8").splitlines())
-            return next(int(row["n_windows"]) for row in rows if row["split"] == "train")
-    return None
-
-
-def within_windows(params: dict, bases: list[Path]) -> dict[str, list]:
-    """HORIZONS and FORECASTS where windows are shorter than some of them: these become the whole window, once."""
-    scalers = [path for base in bases if (path := base / "02_windows/scaler.json").exists()]
-    if not scalers:
-        return {}
-    days = json.loads(scalers[0].read_text(encoding="utf-8"))["seq_len"]
-    fitted = {
-        key: list(dict.fromkeys(min(each, days) for each in params[key]))
-        for key in ("HORIZONS", "FORECASTS")
-        if key in params
-    }
-    return {key: values for key, values in fitted.items() if values != params[key]}
-
-
-def check_batch(node: str, params: dict, bases: list[Path]) -> None:
-    """Raise ParamsError for a batch larger than the data, on which every epoch would be a single step."""
-    windows = training_windows(bases)
-    if windows is not None and params.get("BATCH_SIZE", 0) > windows:
-        raise settings.ParamsError(
-            f"{node}: BATCH_SIZE {params['BATCH_SIZE']} is more than the {windows} training windows of this history"
-        )
-
-
-def another_history(root: Path, params: dict, bases: list[Path]) -> str:
-    """What a reader must know whose run is of another history than the one that the chapters were written about.
-
-    bases : run folders in which the history may lie. Empty when it is that one, or is not known yet.
-    """
-    written_about = settings.read_yaml(root / "params/paper/01_data.yaml")
-    metas = [base / "01_data/meta.json" for base in bases]
-    read = [json.loads(path.read_text(encoding="utf-8"))["params"] for path in metas if path.exists()]
-    ours = params if "DATASET" in params else next(iter(read), written_about)
-    of_history = ("DATASET", "SOURCE", "START", "END")
-    named = {key: ours[key] for key in of_history if ours.get(key, written_about[key]) != written_about[key]}
-    if not named:
-        return ""
-    ours = written_about | ours
-    dataset = Path(ours["DATASET"]).name
-    span = f" from {ours['START']} to {ours['END'] or 'its end'}" if {"START", "END"} & set(named) else ""
-    return f"this run is of {dataset}{span}; what the text says of years and findings is about the S&P 500, 2000 to 2022"
 
 
 def is_same(one: object, other: object) -> bool:

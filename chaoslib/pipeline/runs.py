@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chaoslib.pipeline import hand, settings, stages
+from chaoslib.pipeline import fitting, hand, settings, stages
 from chaoslib.pipeline.artefacts import (
     META_SUM,
     SUMS,
@@ -51,13 +51,13 @@ def start(stage: str, namespace: dict) -> "Run":
     run = Run(stage, params | of_variant | small, root)
     settings.check_together(run.params, source=f"{stage}.ipynb")
     stages.check_node(run.node, run.params, stages.published(root))
-    if text := hand.another_history(root, run.params, run.bases()):
+    if text := fitting.another_history(root, run.params, run.bases()):
         log.info(text)
     run.require_made()
-    hand.check_batch(run.node, run.params, run.bases())
+    fitting.check_batch(run.node, run.params, run.bases())
     fitted = {
-        "a short history": hand.more_passes(root, run.node, run.params, run.bases()),
-        "shorter windows": hand.within_windows(run.params, run.bases()),
+        "a short history": fitting.more_passes(root, run.node, run.params, run.bases()),
+        "shorter windows": fitting.within_windows(run.params, run.bases()),
     }
     for why, changes in fitted.items():
         run.params |= changes

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from chaoslib.pipeline import artefacts, hand, runs, settings, stages
+from chaoslib.pipeline import artefacts, fitting, hand, runs, settings, stages
 
 LAB, QUICK, PAPER = "runs/lab", "runs/quick/sp500_logret", "runs/paper/sp500_logret"
 CHAIN = ("01_data", "02_windows", "03_vae.gaussian", "04_probe", "05_latents.gaussian", "06_diffusion.post")
@@ -372,12 +372,12 @@ def test_small_settings_pass_more_often_over_a_short_history_and_never_more_than
     history_of(repository, windows)
     params = params_of(repository, "03_vae.mse") | {"EPOCHS": 60, "WARMUP_EPOCHS": 15}
     bases = [repository / "runs/quick/sp500_logret"]
-    more = hand.more_passes(repository, "03_vae.mse", params, bases)
+    more = fitting.more_passes(repository, "03_vae.mse", params, bases)
     assert {"EPOCHS": 60, "WARMUP_EPOCHS": 15} | more == {"EPOCHS": epochs, "WARMUP_EPOCHS": warmup}
-    assert hand.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 61}, bases) == {}  # the reader's own
-    assert hand.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 200}, bases) == {}  # the paper's
-    assert hand.more_passes(repository, "03_vae.mine", params, bases) == {}
-    assert hand.more_passes(repository, "03_vae.mse", params, [repository / "elsewhere"]) == {}
+    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 61}, bases) == {}  # the reader's own
+    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 200}, bases) == {}  # the paper's
+    assert fitting.more_passes(repository, "03_vae.mine", params, bases) == {}
+    assert fitting.more_passes(repository, "03_vae.mse", params, [repository / "elsewhere"]) == {}
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_trained(repository):
@@ -416,9 +416,9 @@ def test_horizons_end_with_the_window(repository, days, fitted):
     (folder / "scaler.json").write_text(json.dumps({"seq_len": days}))
     params = params_of(repository, "11_stress_test")
     assert (params["HORIZONS"], params["FORECASTS"]) == ([1, 10, 50], [1, 10])
-    assert hand.within_windows(params, [repository / "elsewhere", repository / QUICK]) == fitted
-    assert hand.within_windows(params, [repository / "elsewhere"]) == {}
-    assert hand.within_windows({"EPOCHS": 3}, [repository / QUICK]) == {}
+    assert fitting.within_windows(params, [repository / "elsewhere", repository / QUICK]) == fitted
+    assert fitting.within_windows(params, [repository / "elsewhere"]) == {}
+    assert fitting.within_windows({"EPOCHS": 3}, [repository / QUICK]) == {}
 
 
 # Other histories
@@ -438,8 +438,8 @@ def test_horizons_end_with_the_window(repository, days, fitted):
 def test_a_reader_of_another_history_is_told_what_the_text_is_about(repository, changed, said):
     base = repository / "runs/quick/x"
     made(repository, "01_data", "runs/quick/x", **changed)
-    text = hand.another_history(repository, params_of(repository, "02_windows"), [repository / "none", base])
+    text = fitting.another_history(repository, params_of(repository, "02_windows"), [repository / "none", base])
     assert text.startswith(said)
     assert bool(text) == bool(said)
     own = params_of(repository, "01_data") | changed
-    assert hand.another_history(repository, own, []) == text  # chapter 01 itself
+    assert fitting.another_history(repository, own, []) == text  # chapter 01 itself
