@@ -13,7 +13,7 @@ from chaoslib.evaluation.conditional import within_reach
 from chaoslib.market import data, windows
 from chaoslib.market.vix import fit_vix_condition
 from chaoslib.models import vae
-from chaoslib.pipeline import artefacts, stages
+from chaoslib.pipeline import artefacts, fitting, settings, stages
 from chaoslib.stress import history
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,8 +35,10 @@ def notices(run_dir: Path, profile: str) -> list[str]:
     for node, params in plan.items():
         lines += of_side_model(node, params, cut["train"]["vix_end"]) if params.get("STRESS_VIX") else []
         lines += of_targets(node, params, cut["train"])
-        if (batch := params.get("BATCH_SIZE", 0)) > len(cut["train"]["windows"]):
-            lines.append(f"{node}: will stop, BATCH_SIZE {batch} is more than the training windows")
+        try:
+            fitting.check_batch(node, params, len(cut["train"]["windows"]))
+        except settings.ParamsError as error:
+            lines.append(f"will stop, {error}")
         if months := params.get("MONTHS"):
             ends = {name: int(span.index[-1]) + 1 for name, span in spans.items()}
             happened = history.episodes(returns, ends, months, days=cutting["SEQ_LEN"])

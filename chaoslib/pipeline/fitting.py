@@ -11,17 +11,26 @@ from chaoslib.pipeline.hand import is_same
 PLENTY = 4000  # training windows for which small settings are meant
 
 
-def more_passes(root: Path, node: str, params: dict, bases: list[Path]) -> dict[str, int]:
+def fitted(root: Path, node: str, params: dict, bases: list[Path]) -> dict[str, dict]:
+    """Why -> params that change. bases : run folders in which the windows may lie. Raises ParamsError, see `check_batch`."""
+    windows = training_windows(bases)
+    check_batch(node, params, windows)
+    return {
+        "a short history": more_passes(root, node, params, windows),
+        "shorter windows": within_windows(params, bases),
+    }
+
+
+def more_passes(root: Path, node: str, params: dict, windows: int | None) -> dict[str, int]:
     """EPOCHS, and WARMUP_EPOCHS, of a node at small settings on a short history: at most the paper's.
 
     A history of fewer training windows than `PLENTY` is passed over more often, so that as many steps are taken on it.
-    bases : run folders in which its windows may lie. Empty when the reader chose EPOCHS, or there are plenty of windows.
+    windows : for training, None where they are not known. Empty when the reader chose EPOCHS, or there are plenty of them.
     """
     small, published = (
         settings.read_yaml(path) if (path := root / f"params/{profile}/{node}.yaml").exists() else {}
         for profile in ("quick", "paper")
     )
-    windows = training_windows(bases)
     if windows is None or "EPOCHS" not in small or not is_same(params.get("EPOCHS"), small["EPOCHS"]):
         return {}
     plenty, ours = (math.ceil(n / params["BATCH_SIZE"]) for n in (PLENTY, windows))
@@ -56,9 +65,8 @@ def within_windows(params: dict, bases: list[Path]) -> dict[str, list]:
     return {key: values for key, values in fitted.items() if values != params[key]}
 
 
-def check_batch(node: str, params: dict, bases: list[Path]) -> None:
+def check_batch(node: str, params: dict, windows: int | None) -> None:
     """Raise ParamsError for a batch larger than the data, on which every epoch would be a single step."""
-    windows = training_windows(bases)
     if windows is not None and params.get("BATCH_SIZE", 0) > windows:
         raise settings.ParamsError(
             f"{node}: BATCH_SIZE {params['BATCH_SIZE']} is more than the {windows} training windows of this history"

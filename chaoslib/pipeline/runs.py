@@ -54,12 +54,7 @@ def start(stage: str, namespace: dict) -> "Run":
     if text := fitting.another_history(root, run.params, run.bases()):
         log.info(text)
     run.require_made()
-    fitting.check_batch(run.node, run.params, run.bases())
-    fitted = {
-        "a short history": fitting.more_passes(root, run.node, run.params, run.bases()),
-        "shorter windows": fitting.within_windows(run.params, run.bases()),
-    }
-    for why, changes in fitted.items():
+    for why, changes in fitting.fitted(root, run.node, run.params, run.bases()).items():
         run.params |= changes
         namespace.update(changes)
         if changes:

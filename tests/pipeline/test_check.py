@@ -77,7 +77,9 @@ def test_what_will_stop_a_run_is_said(prices, tmp_path, monkeypatch):
     (line,) = said(tmp_path, short)
     assert line.startswith("02_windows: will stop, the val span has 189 days, less than a window of 250")
     monkeypatch.setattr(check.stages, "planned", lambda *_: large)
-    assert "06_diffusion.mu: will stop, BATCH_SIZE 2000 is more than the training windows" in said(tmp_path, short)
+    assert "will stop, 06_diffusion.mu: BATCH_SIZE 2000 is more than the 830 training windows of this history" in said(
+        tmp_path, short
+    )
 
 
 CRASH = ["epoch 1/3  loss 2", "Traceback (most recent call last):", "  deep inside", "AssertionError: a check"]

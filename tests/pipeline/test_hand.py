@@ -371,13 +371,13 @@ def test_small_settings_pass_more_often_over_a_short_history_and_never_more_than
 ):
     history_of(repository, windows)
     params = params_of(repository, "03_vae.mse") | {"EPOCHS": 60, "WARMUP_EPOCHS": 15}
-    bases = [repository / "runs/quick/sp500_logret"]
-    more = fitting.more_passes(repository, "03_vae.mse", params, bases)
+    assert fitting.training_windows([repository / "elsewhere", repository / "runs/quick/sp500_logret"]) == windows
+    more = fitting.more_passes(repository, "03_vae.mse", params, windows)
     assert {"EPOCHS": 60, "WARMUP_EPOCHS": 15} | more == {"EPOCHS": epochs, "WARMUP_EPOCHS": warmup}
-    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 61}, bases) == {}  # the reader's own
-    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 200}, bases) == {}  # the paper's
-    assert fitting.more_passes(repository, "03_vae.mine", params, bases) == {}
-    assert fitting.more_passes(repository, "03_vae.mse", params, [repository / "elsewhere"]) == {}
+    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 61}, windows) == {}  # the reader's own
+    assert fitting.more_passes(repository, "03_vae.mse", params | {"EPOCHS": 200}, windows) == {}  # the paper's
+    assert fitting.more_passes(repository, "03_vae.mine", params, windows) == {}
+    assert fitting.more_passes(repository, "03_vae.mse", params, None) == {}
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_trained(repository):
